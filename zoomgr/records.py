@@ -1,0 +1,509 @@
+"""The values that the stages hand to each other: frozen, checked when made, then trusted."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, Self
+
+from zoomgr.errors import InvalidPlanError, InvalidRefError
+
+# -- what a file is ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A sha256, whole (64 hex digits) or weak: the first 8 or more digits, as torchvision publishes them."""
+
+    hex: str
+
+    WHOLE_DIGITS: ClassVar[int] = 64
+    LEAST_DIGITS: ClassVar[int] = 8  # torch.hub documents at least 8 (and does not enforce it)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(rf"[0-9a-f]{{{self.LEAST_DIGITS},{self.WHOLE_DIGITS}}}", self.hex):
+            raise ValueError(f"{self.hex!r} is not a sha256 of 8 to 64 lower-case hex digits")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`sha256:<hex>` or `<hex>`, in any case.
+
+        Raises:
+            ValueError: another algorithm, fewer than 8 or more than 64 digits, or no hex.
+        """
+        algorithm, _, digits = text.rpartition(":")
+        if algorithm not in {"", "sha256"}:
+            raise ValueError(f"{algorithm!r} is not supported, only sha256")
+        return cls(digits.lower())
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether it is only a prefix, and so proves less than the whole."""
+        return len(self.hex) < self.WHOLE_DIGITS
+
+    def matches(self, other: Digest) -> bool:
+        """Whether both can be the digest of one file: the shorter is a prefix of the longer."""
+        return self.hex.startswith(other.hex) or other.hex.startswith(self.hex)
+
+    def described(self) -> str:
+        """For people; a weak digest says that it is one."""
+        return f"{self} ({len(self.hex)} of {self.WHOLE_DIGITS} digits)" if self.is_weak else str(self)
+
+    def __str__(self) -> str:
+        return f"sha256:{self.hex}"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file to fetch.
+
+    Attributes:
+        urls: where it is said to lie, best first; any scheme that a transport opens.
+        filename: its own name, for messages and copies.
+        size_bytes: as published, for display and progress; publishers round it, so it proves nothing.
+        digest: what the publisher, or a pin, promises; None when nobody does.
+        promised_by: who promises the digest, for messages.
+        format: name of the checkpoint format; empty means that the content tells.
+    """
+
+    urls: tuple[str, ...]
+    filename: str
+    size_bytes: int | None = None
+    digest: Digest | None = None
+    promised_by: str = ""
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveMember:
+    """A transport's answer "the bytes lie inside that archive" (docs/adr/0001).
+
+    The host fetches and proves the archive by its own digest, then reads the member out of it.
+    """
+
+    archive: Artifact
+    member: str
+
+
+# -- what a model is -----------------------------------------------------------------------------------------
+
+_WEIGHT_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".tar", ".ckpt", ".npz", ".h5", ".pkl", ".params")
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
+_NAME = re.compile(
+    r"(?:(?P<source>[A-Za-z0-9_-]+)/)?(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)(?:@(?P<tag>[A-Za-z0-9_.-]+))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """What a user writes to name weights: a catalogue name, or a location.
+
+    Attributes:
+        name: the model's name; for a location the whole text.
+        source: the catalogue, empty when any will do.
+        tag: which weights, lower case; empty means the default ones.
+        scheme: `https`, `pypi`, … for a URL, `path` for a local path or glob, empty for a name.
+    """
+
+    name: str
+    source: str = ""
+    tag: str = ""
+    scheme: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Tell names, URLs and paths apart by their spelling alone (grammar: docs/references.md).
+
+        Raises:
+            InvalidRefError: none of the grammars covers the text.
+        """
+        if found := _SCHEME.match(text):
+            return cls(text, scheme=found[1])
+        if text.startswith(("./", "../", "/", "~")) or any(c in text for c in "*?[\\"):
+            return cls(text, scheme="path")
+        if text.lower().endswith(_WEIGHT_SUFFIXES):
+            return cls(text, scheme="path")
+        if found := _NAME.fullmatch(text):
+            return cls(found["name"], source=found["source"] or "", tag=(found["tag"] or "").lower())
+        raise InvalidRefError(text, "it is empty" if not text else "it has characters that no name has")
+
+    def __str__(self) -> str:
+        if self.scheme:
+            return self.name
+        return (f"{self.source}/" if self.source else "") + self.name + (f"@{self.tag}" if self.tag else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """How a picture becomes the tensor that the weights were trained on.
+
+    Attributes:
+        size: (height, width) of the tensor, pixels.
+        resize: shorter side before the crop, or (height, width), pixels; empty means `size` without a crop.
+        mean, std: per channel, for values in 0..1.
+        interpolation: "bilinear" or "bicubic" (or what PIL calls it in lower case).
+        crop: "center" (cut `size` from the middle), "squash" (resize to `size`), "border" (pad to it).
+    """
+
+    size: tuple[int, int]
+    resize: tuple[int, ...] = ()
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    interpolation: str = "bilinear"
+    crop: str = "center"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """All that is known of one set of weights (or of an architecture without any) before it is fetched.
+
+    Attributes:
+        ref: canonical reference, source/name@tag.
+        arch: FAMILY/NAME of the architecture that the weights are for; empty when unknown (a bare file).
+        schema: name of the adapter that translates the file's keys; empty when they are the architecture's.
+        artifact: the file; None when nobody publishes weights.
+        is_default: whether a reference without a tag means these weights.
+        num_classes: outputs of the head; None where there is no such notion or it is not known.
+        in_ch: input channels of the stem.
+        stem, head: module paths, e.g. ("conv1",) and ("fc",); several where there are several; empty when
+            not declared.
+        task: "classification", "detection", "segmentation", "keypoints", "video", "optical-flow", "features".
+        preprocess: None where it is not published.
+        labels: name of a label set (`zoomgr/look/labels/`), or the labels themselves, in the head's order.
+        license: as published (SPDX id, or a URL); empty when not published.
+        metrics: e.g. {"ImageNet-1K acc@1": 80.858}.
+        params: count of parameters as published.
+        provenance: URL of the recipe or paper.
+        notes: what a user must know before using them, in a sentence.
+    """
+
+    ref: ModelRef
+    arch: str = ""
+    schema: str = ""
+    artifact: Artifact | None = None
+    is_default: bool = False
+    num_classes: int | None = None
+    in_ch: int = 3
+    stem: tuple[str, ...] = ()
+    head: tuple[str, ...] = ()
+    task: str = "classification"
+    preprocess: Preprocess | None = None
+    labels: str | tuple[str, ...] = ""
+    license: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    params: int | None = None
+    provenance: str = ""
+    notes: str = ""
+
+    def with_digest(self, digest: Digest, promised_by: str) -> ModelCard:
+        """The same card under another promise (a pin, or the whole digest recorded at the first fetch)."""
+        if self.artifact is None:
+            return self
+        return replace(self, artifact=replace(self.artifact, digest=digest, promised_by=promised_by))
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    """A ref of the cache: a name, and the proven file behind it.
+
+    Attributes:
+        ref: canonical reference, as text.
+        path: the blob; read-only, never rewritten.
+        digest: whole sha256 of the blob.
+        size_bytes: exact.
+        url: where it came from, without credentials.
+        promised: what was promised before the fetch; None when nobody promised anything.
+        fetched_at: ISO 8601, UTC.
+        license: as the card said at that time.
+        filename: the file's own name.
+    """
+
+    ref: str
+    path: Path
+    digest: Digest
+    size_bytes: int
+    url: str
+    promised: Digest | None
+    fetched_at: str
+    license: str
+    filename: str
+
+
+# -- what a checkpoint holds, and where it goes --------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A tensor without its values; `dtype` is torch's name without the prefix, e.g. "float32"."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def numel(self) -> int:
+        """How many values it has."""
+        return math.prod(self.shape)
+
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """The tensor as it is."""
+
+    def shape(self, sources: tuple[Shape, ...]) -> Shape:
+        """Shape of the result."""
+        (only,) = sources
+        return only
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape:
+    """The same values in the same order, under another shape."""
+
+    to: Shape
+
+    def shape(self, sources: tuple[Shape, ...]) -> Shape:
+        """Shape of the result; ValueError when the counts differ."""
+        (only,) = sources
+        if math.prod(only) != math.prod(self.to):
+            raise ValueError(f"{only} cannot be reshaped to {self.to}")
+        return self.to
+
+
+@dataclass(frozen=True, slots=True)
+class Permute:
+    """Axes in another order; `dims` as in `torch.permute`."""
+
+    dims: tuple[int, ...]
+
+    def shape(self, sources: tuple[Shape, ...]) -> Shape:
+        """Shape of the result; ValueError when `dims` is no permutation of its axes."""
+        (only,) = sources
+        if sorted(self.dims) != list(range(len(only))):
+            raise ValueError(f"{self.dims} is no permutation of the axes of {only}")
+        return tuple(only[d] for d in self.dims)
+
+
+@dataclass(frozen=True, slots=True)
+class Concat:
+    """Several tensors joined along `dim`, in the order of the move's sources (q, k, v -> qkv)."""
+
+    dim: int = 0
+
+    def shape(self, sources: tuple[Shape, ...]) -> Shape:
+        """Shape of the result; ValueError when the other axes differ."""
+        rest = {s[: self.dim] + s[self.dim + 1 :] for s in sources}
+        if len(rest) != 1 or any(self.dim >= len(s) for s in sources):
+            raise ValueError(f"{sources} cannot be joined along axis {self.dim}")
+        first = sources[0]
+        return (*first[: self.dim], sum(s[self.dim] for s in sources), *first[self.dim + 1 :])
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """`length` entries along `dim`, from `start` on (qkv -> q)."""
+
+    start: int
+    length: int
+    dim: int = 0
+
+    def shape(self, sources: tuple[Shape, ...]) -> Shape:
+        """Shape of the result; ValueError when the tensor is too short."""
+        (only,) = sources
+        if self.dim >= len(only) or self.start + self.length > only[self.dim]:
+            raise ValueError(f"{only} has no entries {self.start}..{self.start + self.length}")
+        return (*only[: self.dim], self.length, *only[self.dim + 1 :])
+
+
+@dataclass(frozen=True, slots=True)
+class StemExpand:
+    """A first convolution for another count of input channels; policies: `zoomgr.adapt.stem.expand_stem`."""
+
+    in_ch: int
+    policy: str
+
+    def shape(self, sources: tuple[Shape, ...]) -> Shape:
+        """Shape of the result, (out_ch, in_ch, ...)."""
+        (only,) = sources
+        return (only[0], self.in_ch, *only[2:])
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSelect:
+    """The rows of a head that belong to the classes that stay."""
+
+    rows: tuple[int, ...]
+
+    def shape(self, sources: tuple[Shape, ...]) -> Shape:
+        """Shape of the result; ValueError when a row is not there."""
+        (only,) = sources
+        if not only or max(self.rows, default=0) >= only[0]:
+            raise ValueError(f"{only} has not all of the rows {self.rows}")
+        return (len(self.rows), *only[1:])
+
+
+Op = Copy | Reshape | Permute | Concat | Split | StemExpand | HeadSelect
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One tensor of the network, and what of the checkpoint fills it."""
+
+    target: str
+    sources: tuple[str, ...]
+    op: Op = Copy()
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether values change on the way, rather than names and layout."""
+        return isinstance(self.op, StemExpand | HeadSelect)
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A tensor of the network that the checkpoint does not fill, and why."""
+
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """A tensor of the checkpoint that goes nowhere, and why."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetAttribute:
+    """A hyper-parameter that belongs to the weights, e.g. BatchNorm's eps: `module.attribute = value`."""
+
+    module: str
+    attribute: str
+    value: float | int | bool | str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """What a load will do, decided on names and shapes alone; made by `zoomgr.adapt.plan`, printable, inert.
+
+    The law, checked here: targets(moves) and fresh partition the target's keys; sources(moves) and unused
+    partition the source's keys; and every move yields the shape that its target has.
+    """
+
+    source: tuple[TensorSpec, ...]
+    target: tuple[TensorSpec, ...]
+    moves: tuple[Move, ...]
+    fresh: tuple[Fresh, ...] = ()
+    unused: tuple[Unused, ...] = ()
+    attributes: tuple[SetAttribute, ...] = ()
+    adapter: str = "name"
+
+    def __post_init__(self) -> None:
+        sources = {spec.name: spec for spec in self.source}
+        targets = {spec.name: spec for spec in self.target}
+        filled = [move.target for move in self.moves] + [item.target for item in self.fresh]
+        taken = {name for move in self.moves for name in move.sources}
+        left = [item.source for item in self.unused]
+        problems = [
+            *_partition_problems("target", filled, targets),
+            *_partition_problems("source", [*taken, *left], sources),
+        ]
+        if not problems:
+            problems = [text for move in self.moves if (text := _shape_problem(move, sources, targets))]
+        if problems:
+            raise InvalidPlanError(self.adapter, tuple(problems))
+
+
+def _partition_problems(side: str, listed: Iterable[str], keys: Mapping[str, Any]) -> Iterable[str]:
+    counts = Counter(listed)
+    yield from (f"{side} {name} is listed {n} times" for name, n in counts.items() if n > 1)
+    yield from (f"{side} {name} does not exist" for name in counts if name not in keys)
+    yield from (f"{side} {name} is not accounted for" for name in keys if name not in counts)
+
+
+def _shape_problem(move: Move, sources: Mapping[str, TensorSpec], targets: Mapping[str, TensorSpec]) -> str:
+    wanted = targets[move.target].shape
+    try:
+        given = move.op.shape(tuple(sources[name].shape for name in move.sources))
+    except ValueError as error:
+        return f"{move.target}: {error}"
+    return "" if given == wanted else f"{move.target}: {given} instead of {wanted}"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What a load did.
+
+    Attributes:
+        plan: what was carried out.
+        ref: the weights, canonical reference or path.
+        digest: whole sha256 of the file they came from; empty for tensors that came from memory.
+        wrappers: what was taken off the checkpoint, outermost first, e.g. ("state_dict", "module.").
+        seconds: per stage: resolve, fetch, read, build, plan, apply.
+    """
+
+    plan: LoadPlan
+    ref: str
+    digest: str = ""
+    wrappers: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """Targets that got the checkpoint's values, renamed or reshaped at most."""
+        return tuple(move.target for move in self.plan.moves if not move.is_adapted)
+
+    @property
+    def adapted(self) -> tuple[str, ...]:
+        """Targets whose values were computed from the checkpoint's (a stem for other channels)."""
+        return tuple(move.target for move in self.plan.moves if move.is_adapted)
+
+    @property
+    def fresh(self) -> tuple[str, ...]:
+        """Targets that were initialised anew."""
+        return tuple(item.target for item in self.plan.fresh)
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Sources that went nowhere."""
+        return tuple(item.source for item in self.plan.unused)
+
+    def share(self, kind: Literal["loaded", "adapted", "fresh"]) -> float:
+        """Part of the network's values, 0..1, that was loaded, adapted or made fresh."""
+        numel = {spec.name: spec.numel for spec in self.plan.target}
+        total = sum(numel.values())
+        names: tuple[str, ...] = getattr(self, kind)
+        return sum(numel[name] for name in names) / total if total else 0.0
+
+
+# -- who provides what ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PluginInfo:
+    """A plugin as `zoomgr plugins` shows it.
+
+    Attributes:
+        name: its entry point's name.
+        dist, version: the distribution that installed it.
+        status: "ok"; "failed" (see `error`); "conflict" (something it provides has a twin); "disabled".
+        provides: e.g. ("source torchvision", "architectures torchvision").
+        error: why it failed or what clashes, in a line; empty when ok.
+    """
+
+    name: str
+    dist: str
+    version: str
+    status: Literal["ok", "failed", "conflict", "disabled"]
+    provides: tuple[str, ...] = ()
+    error: str = ""
