@@ -1,7 +1,7 @@
 """The hooks that a plugin may implement, and the protocols of what they return.
 
-None is `firstresult`: with it, the plugin registered last would decide what `resnet50` means. The host asks each
-plugin alone, keeps every answer, checks it, and refuses clashes.
+None is `firstresult`: with it, the plugin registered last would decide what `resnet50` means. The host asks
+each plugin alone, keeps every answer, checks it, and refuses clashes.
 """
 
 from __future__ import annotations
