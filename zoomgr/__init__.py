@@ -1,1 +1,66 @@
-"""zoomgr: pretrained vision models by name, their bytes proven, loaded into the network you want."""
+"""zoomgr: pretrained vision models by name, their bytes proven, loaded into the network you want.
+
+Every function here is a method of a default `Zoo`, made at the first call with the settings that the
+environment then has. Importing zoomgr imports no torch; neither does anything that needs no tensors.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from zoomgr.errors import ZoomgrError
+
+if TYPE_CHECKING:
+    from zoomgr.zoo import Zoo
+
+    _zoo = Zoo()
+    available = _zoo.available
+    load = _zoo.load
+    load_into = _zoo.load_into
+    load_with_report = _zoo.load_with_report
+    plan = _zoo.plan
+    predict = _zoo.predict
+    preprocess = _zoo.preprocess
+    pull = _zoo.pull
+    read = _zoo.read
+    show = _zoo.show
+    which = _zoo.which
+
+__all__ = [
+    "Zoo",
+    "ZoomgrError",
+    "available",
+    "load",
+    "load_into",
+    "load_with_report",
+    "plan",
+    "predict",
+    "preprocess",
+    "pull",
+    "read",
+    "show",
+    "which",
+]
+
+
+@cache
+def _default_zoo() -> Zoo:
+    from zoomgr.progress import bars_on_a_terminal
+    from zoomgr.zoo import Zoo
+
+    return Zoo(progress=bars_on_a_terminal())
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "Zoo":
+        from zoomgr.zoo import Zoo
+
+        return Zoo
+    return getattr(_default_zoo(), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

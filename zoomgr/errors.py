@@ -250,6 +250,24 @@ class UnknownArchitectureError(NotFoundError):
 
 
 @dataclass(eq=False)
+class AmbiguousNameError(NotFoundError):
+    """Several sources outside `[sources] order` have a bare name; none is guessed."""
+
+    code = "ambiguous-name"
+    name: str
+    candidates: tuple[str, ...]
+
+    def headline(self) -> str:
+        return f"{len(self.candidates)} sources have a model called {self.name!r}"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "candidates", listed(self.candidates)
+
+    def hint(self) -> str:
+        return "write SOURCE/NAME, or put the source you prefer into registry.toml [sources] order"
+
+
+@dataclass(eq=False)
 class NoWeightsError(NotFoundError):
     """The model is known, but nobody publishes weights for it under this name."""
 
@@ -368,6 +386,25 @@ class NotWeightsError(IntegrityError):
 
 
 @dataclass(eq=False)
+class UnusableArchiveError(IntegrityError):
+    """An archive that should hold weights cannot be proven or cannot be read."""
+
+    code = "unusable-archive"
+    filename: str
+    reason: str
+
+    def headline(self) -> str:
+        return f"{self.filename} cannot be used as an archive of weights"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "reason", self.reason
+        yield "cache", "nothing was added"
+
+    def hint(self) -> str:
+        return "ask who published it, or name another place for the file in registry.toml"
+
+
+@dataclass(eq=False)
 class BlobAlteredError(IntegrityError):
     """A file in the cache is no longer the file that was proven."""
 
@@ -387,6 +424,23 @@ class BlobAlteredError(IntegrityError):
 
     def hint(self) -> str:
         return f"zoomgr verify moves it aside; then zoomgr pull {self.ref} fetches it again"
+
+
+@dataclass(eq=False)
+class VerifyFailedError(IntegrityError):
+    """`zoomgr verify` found files that are not what was fetched."""
+
+    code = "verify-failed"
+    refs: tuple[str, ...]
+
+    def headline(self) -> str:
+        return f"{len(self.refs)} cached files are not what was fetched"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "which", listed(self.refs)
+
+    def hint(self) -> str:
+        return "they are no longer used; zoomgr pull fetches them again"
 
 
 @dataclass(eq=False)
@@ -798,7 +852,20 @@ def close_matches(
     return tuple(difflib.get_close_matches(name, list(known), n=3, cutoff=0.6))
 
 
+def causes_of(error: BaseException) -> list[BaseException]:
+    """An exception and those that it carries in its arguments or its `reason`, outermost first.
+
+    requests and urllib3 wrap what the system said three or four deep that way.
+    """
+    found = [error]
+    for outer in found:
+        carried = [*outer.args, getattr(outer, "reason", None)]
+        found += [one for one in carried if isinstance(one, BaseException) and one not in found]
+    return found
+
+
 def reason_of(error: BaseException) -> str:
-    """A foreign exception in one line, for the `reason` field of ours."""
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+    """A foreign exception in one line, for the `reason` field of ours: the innermost that it carries."""
+    root = causes_of(error)[-1]
+    text = str(root).strip().splitlines()
+    return f"{type(root).__name__}: {text[0]}" if text else type(root).__name__

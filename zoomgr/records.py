@@ -15,6 +15,11 @@ from zoomgr.errors import InvalidPlanError, InvalidRefError
 
 # -- what a file is ------------------------------------------------------------------------------------------
 
+_WEIGHT_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".tar", ".ckpt", ".npz", ".h5", ".pkl", ".params")
+_EXTENSION = "|".join(map(re.escape, (*_WEIGHT_SUFFIXES, ".zip", ".gz")))
+_PROMISE = re.compile(rf".*[-_]([0-9a-f]{{8,64}})(?:{_EXTENSION}){{1,2}}", re.DOTALL)
+_DATE_OR_COUNTER = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d*|000\d+")
+
 
 @dataclass(frozen=True, slots=True)
 class Digest:
@@ -40,6 +45,21 @@ class Digest:
         if algorithm not in {"", "sha256"}:
             raise ValueError(f"{algorithm!r} is not supported, only sha256")
         return cls(digits.lower())
+
+    @classmethod
+    def from_filename(cls, name: str) -> Self | None:
+        """What a file name promises: `vgg16-397923af.pth` a sha256 that begins so, most names nothing.
+
+        A promise is the last group of 8 to 64 lower-case hex digits that stands between a `-` or `_` and the
+        extension (one or two of the known ones, `.pth` or `.pth.tar`). torch.hub takes the first `-hex.` that
+        it finds instead, with any count of digits: by that rule `net-50.pth` must begin with 50, `foo-.pth`
+        always passes, and the right `vit-b-16.v2-deadbeef.pth` fails. `_` is how torchvision writes its
+        quantized weights. Decimal groups that read as a date (20240131…) or as a counter padded with three
+        zeros or more (00010000) are how people name their own files and promise nothing; of a hundred
+        thousand digests about four look like that.
+        """
+        found = _PROMISE.fullmatch(name)
+        return None if found is None or _DATE_OR_COUNTER.fullmatch(found[1]) else cls(found[1])
 
     @property
     def is_weak(self) -> bool:
@@ -92,7 +112,6 @@ class ArchiveMember:
 
 # -- what a model is -----------------------------------------------------------------------------------------
 
-_WEIGHT_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".tar", ".ckpt", ".npz", ".h5", ".pkl", ".params")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
 _NAME = re.compile(
     r"(?:(?P<source>[A-Za-z0-9_-]+)/)?(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)(?:@(?P<tag>[A-Za-z0-9_.-]+))?"
@@ -180,6 +199,8 @@ class ModelCard:
         params: count of parameters as published.
         provenance: URL of the recipe or paper.
         notes: what a user must know before using them, in a sentence.
+        build_args: what the architecture's `build` must be called with for these weights to fit, beyond
+            `num_classes` and `in_ch`, e.g. {"image_size": 384}.
     """
 
     ref: ModelRef
@@ -199,6 +220,7 @@ class ModelCard:
     params: int | None = None
     provenance: str = ""
     notes: str = ""
+    build_args: Mapping[str, Any] = field(default_factory=dict)
 
     def with_digest(self, digest: Digest, promised_by: str) -> ModelCard:
         """The same card under another promise (a pin, or the whole digest recorded at the first fetch)."""

@@ -1,1 +1,26 @@
-"""placeholder"""
+"""torchvision's models and weights, described without importing torchvision."""
+
+from collections.abc import Iterator
+
+from zoomgr.api import Options, hookimpl
+from zoomgr_torchvision.family import TorchvisionFamily
+from zoomgr_torchvision.legacy import LegacyNames
+from zoomgr_torchvision.source import TorchvisionSource
+
+
+@hookimpl
+def zoomgr_sources(options: Options) -> Iterator[TorchvisionSource]:
+    """The catalogue of the installed version; the shipped one where torchvision is not installed."""
+    yield TorchvisionSource(options)
+
+
+@hookimpl
+def zoomgr_architectures() -> Iterator[TorchvisionFamily]:
+    """All that `torchvision.models.get_model` builds."""
+    yield TorchvisionFamily()
+
+
+@hookimpl
+def zoomgr_adapters() -> Iterator[LegacyNames]:
+    """The old key names that some of torchvision's own files still have."""
+    yield LegacyNames()

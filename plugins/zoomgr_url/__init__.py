@@ -1,1 +1,25 @@
-"""placeholder"""
+"""Weights by URL: http, https and file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from zoomgr.api import Source, Transport, hookimpl
+from zoomgr_url.files import FileTransport
+from zoomgr_url.http import HttpTransport
+from zoomgr_url.source import UrlSource
+
+__all__ = ["FileTransport", "HttpTransport", "UrlSource"]
+
+
+@hookimpl
+def zoomgr_sources() -> Iterable[Source]:
+    """Understand URLs as locations of weights."""
+    yield UrlSource()
+
+
+@hookimpl
+def zoomgr_transports() -> Iterable[Transport]:
+    """Open http, https and file URLs."""
+    yield HttpTransport()
+    yield FileTransport()

@@ -1,0 +1,68 @@
+"""Builds timm's architectures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from zoomgr.api import (
+    CannotAdaptHeadError,
+    CannotAdaptStemError,
+    UnknownArchitectureError,
+    close_matches,
+)
+from zoomgr_timm.catalogue import is_shipped_version, shipped
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class TimmFamily:
+    """`timm.create_model`."""
+
+    name = "timm"
+
+    def names(self) -> Iterable[str]:
+        """The architectures of the shipped catalogue."""
+        return tuple(shipped()["architectures"])
+
+    def build(
+        self, name: str, *, num_classes: int | None = None, in_ch: int | None = None, **kwargs: Any
+    ) -> nn.Module:
+        """The module in train mode.
+
+        Args:
+            name: one of `names()`, or another architecture that the installed timm has.
+            num_classes: outputs of the head, 0 for none; None keeps those of the default weights.
+            in_ch: input channels; None keeps those of the default weights.
+            kwargs: what `timm.create_model` and the model's class take.
+
+        Raises:
+            CannotAdaptHeadError: this architecture has no classifier.
+            CannotAdaptStemError: this architecture takes no other count of channels.
+            UnknownArchitectureError: timm has no such architecture.
+        """
+        row = _row(name)
+        if num_classes and not row.get("head"):
+            raise CannotAdaptHeadError(f"timm/{name}", num_classes, "timm declares no classifier for it")
+        if in_ch is not None and in_ch != 3 and not row.get("stem"):
+            raise CannotAdaptStemError(f"timm/{name}", in_ch, "timm declares no first convolution for it")
+        from timm import create_model
+
+        model: nn.Module = create_model(
+            name, pretrained=False, num_classes=num_classes, in_chans=in_ch, **kwargs
+        )
+        return model
+
+
+def _row(name: str) -> dict[str, Any]:
+    """The catalogue's row of an architecture; asked of timm where another version is installed."""
+    known: dict[str, dict[str, Any]] = shipped()["architectures"]
+    if is_shipped_version() and name in known:
+        return known[name]
+    from zoomgr_timm.generate import architecture_row
+
+    try:
+        return architecture_row(name)
+    except LookupError as error:
+        raise UnknownArchitectureError(name, ("timm",), close_matches(name, tuple(known))) from error

@@ -1,0 +1,233 @@
+"""What a person, and a program, sees of each verb."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zoomgr.cli.main import VERBS, main
+
+pytestmark = pytest.mark.usefixtures("acme")
+
+
+class Told:
+    """What a run has said."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self) -> Any:
+        """What stdout says, read."""
+        return json.loads(self.out)
+
+
+Say = Callable[..., Told]
+
+
+@pytest.fixture
+def zoomgr(capsys: pytest.CaptureFixture[str]) -> Say:
+    """Run the command in this process; gives its exit code, stdout and stderr."""
+
+    def run(*arguments: str | Path) -> Told:
+        with pytest.raises(SystemExit) as stopped:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Told(int(stopped.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+def test_help_names_every_verb_and_the_exit_codes(zoomgr: Say) -> None:
+    """The first thing that a newcomer sees."""
+    told = zoomgr("--help")
+
+    assert told.code == 0
+    assert all(f"  {verb} " in told.out for verb in VERBS)
+    assert "4 integrity" in " ".join(told.out.split())
+
+
+@pytest.mark.parametrize("verb", list(VERBS))
+def test_every_verb_explains_itself_and_has_the_common_options(zoomgr: Say, verb: str) -> None:
+    """`--offline`, `--cache`, `--quiet` and `--json` everywhere."""
+    told = zoomgr(verb, "--help")
+
+    assert told.code == 0
+    for option in ("--offline", "--cache", "--registry", "--quiet", "--json"):
+        assert option in told.out
+
+
+def test_a_misspelt_verb_or_option_is_a_usage_error(zoomgr: Say) -> None:
+    """Exit code 2, as click has it."""
+    assert zoomgr("pul", "vgg16").code == 2
+    assert zoomgr("pull").code == 2
+    assert zoomgr("pull", "vgg16", "--nope").code == 2
+
+
+def test_pull_proves_stores_and_says_so(zoomgr: Say) -> None:
+    """Data on stdout, remarks on stderr; a second time nothing is fetched."""
+    told = zoomgr("pull", "tiny")
+
+    assert told.code == 0
+    ref, digest, size, path = told.out.strip().split("\t")
+    assert ref == "acme/tiny@v1"
+    assert digest.startswith("sha256:")
+    assert size == "985 B"
+    assert Path(path).is_file()
+    assert told.err == "tiny is acme/tiny@v1\n"
+    assert zoomgr("pull", "tiny", "--offline").code == 0
+
+
+def test_json_is_the_whole_stdout(zoomgr: Say) -> None:
+    """A program needs no parsing."""
+    pulled = zoomgr("pull", "acme/tiny", "--json").json
+
+    assert pulled[0]["ref"] == "acme/tiny@v1"
+    assert pulled[0]["digest"] == pulled[0]["promised"]
+    assert zoomgr("list", "--cached", "--json").json == pulled
+    assert zoomgr("path", "tiny", "--json").json == {"path": pulled[0]["path"]}
+    assert zoomgr("show", "tiny", "--json").json["labels"] == ["cat", "dog"]
+    assert zoomgr("which", "tiny", "--json").json[0]["arch"] == "acme/tiny"
+    assert zoomgr("list", "tiny", "--json").json[0]["num_classes"] == 2
+    assert zoomgr("verify", "--json").json == [
+        {"ref": "acme/tiny@v1", "status": "ok", "detail": "", "moved_to": None}
+    ]
+    assert {info["name"] for info in zoomgr("plugins", "--json").json} > {"acme", "torchvision"}
+
+
+def test_quiet_leaves_only_the_data(zoomgr: Say) -> None:
+    """For scripts."""
+    assert zoomgr("pull", "tiny", "-q").err == ""
+
+
+def test_pull_says_who_won_and_who_else_has_the_name(zoomgr: Say) -> None:
+    """23 of 35 shared names mean different weights."""
+    told = zoomgr("show", "resnet50")
+
+    assert "resnet50 is torchvision/resnet50@imagenet1k_v2 (also in timm: zoomgr which resnet50)" in told.err
+    assert "sha256:11ad3fa6 (8 of 64 digits), torchvision catalogue" in told.out
+    assert "25,557,032" in told.out
+
+
+def test_list_shows_what_is_cached(zoomgr: Say) -> None:
+    """By glob, of one source, or of the cache."""
+    zoomgr("pull", "tiny")
+
+    rows = zoomgr("list", "t[hi]ny").out.splitlines()
+    assert rows == ["acme/tiny@v1\tcached\tdefault\t\t\t\tMIT"]
+    assert zoomgr("list", "tiny", "--cached").out.startswith("acme/tiny@v1\t")
+    assert zoomgr("list", "--cached", "--source", "timm").out == ""
+    assert len(zoomgr("list", "vgg16*", "--source", "torchvision").out.splitlines()) >= 3
+    assert "nothing matches" in zoomgr("list", "nope*").err
+
+
+def test_rm_frees_the_file(zoomgr: Say) -> None:
+    """And a second rm says that it is gone."""
+    path = Path(zoomgr("pull", "tiny", "--json").json[0]["path"])
+
+    assert zoomgr("rm", "tiny").code == 0
+    assert not path.exists()
+    gone = zoomgr("rm", "tiny")
+    assert (gone.code, "error[not-cached]" in gone.err) == (3, True)
+    assert zoomgr("path", "tiny").code == 3
+
+
+def test_an_error_has_its_code_its_hints_and_its_json(zoomgr: Say) -> None:
+    """A site's plugin adds its own hint."""
+    told = zoomgr("show", "tinny", "--json")
+
+    assert told.code == 3
+    assert told.err.startswith("error[unknown-model]: no model is called 'tinny'\n")
+    assert "hint: did you mean tiny" in told.err
+    assert "hint: Acme's models are listed at zoo.acme.example" in told.err
+    assert told.json["error"]["code"] == "unknown-model"
+    assert told.json["error"]["site_hints"] == ["Acme's models are listed at zoo.acme.example"]
+
+
+def test_a_corrupt_registry_is_one_clear_error(zoomgr: Say, tmp_path: Path) -> None:
+    """Before anything else is tried."""
+    (tmp_path / "registry.toml").write_text("version = 1\n[models.x\n")
+
+    told = zoomgr("list", "--registry", tmp_path / "registry.toml")
+
+    assert told.code == 2
+    assert told.err.startswith("error[invalid-registry]: ")
+    assert "registry.toml:2" in told.err
+
+
+def test_verify_finds_an_altered_file_and_moves_it_aside(zoomgr: Say) -> None:
+    """Exit code 4; what is left is proven."""
+    path = Path(zoomgr("pull", "tiny", "--json").json[0]["path"])
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+
+    told = zoomgr("verify")
+
+    assert told.code == 4
+    assert told.out.startswith("altered\tacme/tiny@v1\t")
+    assert "error[verify-failed]" in told.err
+    assert not path.exists()
+    assert zoomgr("pull", "tiny").code == 0
+
+
+@pytest.mark.usefixtures("broken")
+def test_plugins_shows_what_failed_and_why(zoomgr: Say) -> None:
+    """The command itself works."""
+    told = zoomgr("plugins")
+
+    assert told.code == 0
+    assert "failed    broken        broken-zoo 0.3" in told.out
+    assert "operator acme::nms does not exist" in told.out
+    assert "conflict  twin_one" in told.out
+    assert "ok        torchvision   zoomgr" in told.out
+    broken = zoomgr("pull", "broken/net")
+    assert (broken.code, "error[plugin-load]" in broken.err) == (7, True)
+    clash = zoomgr("pull", "twin/net")
+    assert (clash.code, "error[plugin-conflict]" in clash.err) == (7, True)
+
+
+def test_inspect_numbers_the_tensors(zoomgr: Say) -> None:
+    """Of a file, or of a reference; a third party's format too."""
+    zoomgr("pull", "tiny")
+
+    told = zoomgr("inspect", "tiny")
+
+    assert told.out.splitlines()[0] == "0\tfirst/w\t4x3x3x3\tfloat32\t108"
+    assert "3 tensors, 118 values" in told.err
+    assert zoomgr("inspect", "tiny", "--json").json["format"] == "acme"
+
+
+def test_plan_shows_what_a_load_would_do(zoomgr: Say) -> None:
+    """Moved, adapted, fresh and unused, each with its sign."""
+    told = zoomgr("plan", "tiny", "--num-classes", "9", "--in-ch", "4")
+
+    signs = [line.split("\t")[0] for line in told.out.splitlines()]
+    assert told.code == 0
+    assert signs == ["~", "+", "+", "-", "-"]
+    assert "0 tensors loaded, 1 adapted, 2 fresh, 2 of the checkpoint unused" in told.err
+
+
+def test_predict_prints_names_and_percentages(zoomgr: Say) -> None:
+    """Of a picture of a cat, as far as two classes go."""
+    cat = Path(__file__).parents[2] / "examples" / "cat.png"
+
+    told = zoomgr("predict", "tiny", cat)
+
+    assert told.code == 0
+    assert sorted(line.split("%  ")[1] for line in told.out.splitlines()) == ["cat", "dog"]
+    rows = zoomgr("predict", "tiny", cat, "--top", "1", "--json").json
+    assert len(rows) == 1
+    assert 0.5 <= rows[0]["probability"] <= 1
+
+
+def test_predict_refuses_what_is_no_picture(zoomgr: Say, tmp_path: Path) -> None:
+    """Missing, or a text."""
+    (tmp_path / "x.png").write_text("no picture")
+
+    for path in (tmp_path / "x.png", tmp_path / "gone.png"):
+        told = zoomgr("predict", "tiny", path)
+        assert (told.code, "error[unreadable-image]" in told.err) == (2, True)

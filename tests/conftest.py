@@ -1,0 +1,90 @@
+"""Every test has a cache of its own and reaches nothing but this machine."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zoomgr.settings import Settings
+from zoomgr.zoo import Zoo
+
+DATA = Path(__file__).parent / "data"
+
+
+class SocketRefusedError(BaseException):
+    """Not an Exception, so that no code under test can take it for a network fault and go on."""
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """No setting of the developer's reaches a test; what a test writes goes with it."""
+    for name in list(os.environ):
+        if name.startswith("ZOOMGR_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("ZOOMGR_CACHE", str(tmp_path / "cache"))
+    if "index" not in request.keywords:  # these ask the index that pip, by its files, is set up for
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+@pytest.fixture(autouse=True)
+def loopback_only(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Connections go to this machine; a test marked `index` may reach the package index."""
+    if "index" in request.keywords:
+        return
+    really_connect = socket.socket.connect
+
+    def connect(self: socket.socket, address: Any) -> None:
+        if self.family != socket.AF_UNIX and address[0] not in {"127.0.0.1", "::1", "localhost"}:
+            raise SocketRefusedError(f"a test wanted to connect to {address}")
+        really_connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+@pytest.fixture
+def no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even a socket of this machine can be made, and no name be looked up."""
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise SocketRefusedError("a socket was opened while offline")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.fixture
+def acme(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A third party's plugin is installed."""
+    monkeypatch.syspath_prepend(DATA / "acme")
+    yield
+    sys.modules.pop("acme_zoo", None)
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Plugins that do not load, clash, misspell a hook or return nonsense are installed."""
+    monkeypatch.syspath_prepend(DATA / "broken")
+    yield
+    for name in ("broken_zoo", "misspelt_zoo", "twin_zoo", "wrong_zoo"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def make_zoo(tmp_path: Path) -> Callable[..., Zoo]:
+    """Makes a Zoo with the test's own cache, and a registry when its text is given."""
+
+    def make(registry: str = "", **settings: Any) -> Zoo:
+        files: tuple[Path, ...] = ()
+        if registry:
+            (tmp_path / "registry.toml").write_text(registry)
+            files = (tmp_path / "registry.toml",)
+        return Zoo(Settings(cache_dir=tmp_path / "cache", registry_files=files, **settings))
+
+    return make

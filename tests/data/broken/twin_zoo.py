@@ -1,0 +1,30 @@
+"""Two plugins that both provide the source "twin"."""
+
+from collections.abc import Iterable
+
+from zoomgr.api import ModelCard, ModelRef, Source, hookimpl
+
+
+class TwinSource:
+    name = "twin"
+    schemes: frozenset[str] = frozenset()
+
+    def cards(self) -> Iterable[ModelCard]:
+        yield ModelCard(ref=ModelRef("net", source="twin"))
+
+    def locate(self, ref: ModelRef) -> ModelCard:
+        raise NotImplementedError(str(ref))
+
+
+class One:
+    @staticmethod
+    @hookimpl
+    def zoomgr_sources() -> Iterable[Source]:
+        yield TwinSource()
+
+
+class Two:
+    @staticmethod
+    @hookimpl
+    def zoomgr_sources() -> Iterable[Source]:
+        yield TwinSource()

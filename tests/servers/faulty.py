@@ -1,0 +1,81 @@
+"""A server for the faults that nginx cannot be told to make."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server says to a GET.
+
+    Attributes:
+        body: the bytes that it sends.
+        status: of the answer.
+        headers: further ones.
+        announced_bytes: Content-Length; None means the true one, -1 means no such header.
+        stalls: whether it sends nothing more after the body, but keeps the connection open.
+    """
+
+    body: bytes = b""
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    announced_bytes: int | None = None
+    stalls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Faulty:
+    """A running server.
+
+    Attributes:
+        url: its base, without a slash at the end.
+        asked: path and headers (names in lower case) of the requests so far.
+    """
+
+    url: str
+    asked: list[tuple[str, dict[str, str]]]
+
+
+@contextmanager
+def answering(answers: Mapping[str, Answer]) -> Iterator[Faulty]:
+    """Answer by path until the context ends; other paths get a 404."""
+    asked: list[tuple[str, dict[str, str]]] = []
+    over = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append((self.path, {name.lower(): text for name, text in self.headers.items()}))
+            _send(self, answers.get(self.path, Answer(b"nothing here", 404)), over)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 [named by the base class]
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield Faulty(f"http://127.0.0.1:{server.server_port}", asked)
+    finally:
+        over.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _send(handler: BaseHTTPRequestHandler, answer: Answer, over: threading.Event) -> None:
+    handler.send_response(answer.status)
+    for name, text in answer.headers.items():
+        handler.send_header(name, text)
+    length = len(answer.body) if answer.announced_bytes is None else answer.announced_bytes
+    if length >= 0:
+        handler.send_header("Content-Length", str(length))
+    handler.end_headers()
+    handler.wfile.write(answer.body)
+    if answer.stalls:
+        over.wait()

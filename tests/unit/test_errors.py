@@ -1,0 +1,102 @@
+"""Every error: documented, picklable, with a code of its own and a next step."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zoomgr import errors
+from zoomgr.errors import DigestMismatchError, UnreachableError, ZoomgrError, redacted
+
+DOCS = Path(__file__).parents[2] / "docs" / "errors.md"
+SAMPLES: dict[str, Any] = {
+    "int": 404,
+    "str": "some text",
+    "tuple[str, ...]": ("one", "two"),
+    "tuple[tuple[str, str], ...]": (("https://u:p@h/x?token=t", "refused"),),
+}
+
+
+def walk(kind: type[ZoomgrError]) -> Iterator[type[ZoomgrError]]:
+    """All errors below one, depth first."""
+    for child in kind.__subclasses__():
+        yield child
+        yield from walk(child)
+
+
+ALL = [kind for kind in walk(ZoomgrError) if kind.__module__ == errors.__name__]
+CONCRETE = [kind for kind in ALL if fields(kind)]
+
+
+def sample(kind: type[ZoomgrError]) -> ZoomgrError:
+    """An error of the class with every field filled."""
+    return kind(*(SAMPLES[str(field.type)] for field in fields(kind)))
+
+
+@pytest.mark.parametrize("kind", CONCRETE)
+def test_an_error_survives_pickling(kind: type[ZoomgrError]) -> None:
+    """Worker processes send errors to their parent; keyword-only ones fail to arrive."""
+    error = sample(kind)
+
+    twin = pickle.loads(pickle.dumps(error))  # noqa: S301 (our own bytes)
+
+    assert (type(error), str(error), error.to_dict()) == (type(twin), str(twin), twin.to_dict())
+
+
+@pytest.mark.parametrize("kind", CONCRETE)
+def test_an_error_says_what_is_wrong_in_one_line(kind: type[ZoomgrError]) -> None:
+    """The headline is what a log shows."""
+    error = sample(kind)
+
+    assert error.headline()
+    assert "\n" not in error.headline()
+    assert str(error).startswith(error.headline())
+
+
+def test_codes_are_unique_and_exit_codes_are_those_of_the_design() -> None:
+    """A script can rely on both."""
+    codes = [kind.code for kind in ALL]
+
+    assert sorted(codes) == sorted(set(codes))
+    assert {kind.exit_code for kind in ALL} == {2, 3, 4, 5, 6, 7, 8}
+
+
+@pytest.mark.parametrize("kind", CONCRETE)
+def test_every_code_is_documented_with_its_exit_code(kind: type[ZoomgrError]) -> None:
+    """docs/errors.md is complete."""
+    assert f"| `{kind.code}` | {kind.exit_code} |" in DOCS.read_text()
+
+
+def test_no_documented_code_is_gone() -> None:
+    """docs/errors.md names nothing that no longer exists."""
+    documented = {line.split("`")[1] for line in DOCS.read_text().splitlines() if line.startswith("| `")}
+
+    assert documented == {kind.code for kind in CONCRETE}
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://user:secret@host:8443/a/b.pth?token=secret#sha256=ab", "https://host:8443/a/b.pth"),
+        ("file:///home/me/w.pth", "file:///home/me/w.pth"),
+        ("pypi://dist==1.0/w.pth", "pypi://dist==1.0/w.pth"),
+    ],
+)
+def test_what_is_printed_of_a_url_holds_no_secret(url: str, shown: str) -> None:
+    """User, password and query can be credentials."""
+    assert shown == redacted(url)
+
+
+@pytest.mark.parametrize("kind", [UnreachableError, DigestMismatchError])
+def test_an_error_about_a_url_prints_no_password(kind: type[ZoomgrError]) -> None:
+    """Errors end in logs, tickets and chats."""
+    values = {**SAMPLES, "str": "https://user:hunter2@host/x"}
+    error = kind(*(values[str(f.type)] if f.name == "url" else SAMPLES[str(f.type)] for f in fields(kind)))
+
+    assert "hunter2" not in str(error)
+    assert "hunter2" not in str(error.to_dict())

@@ -1,0 +1,156 @@
+"""What a reference means, and what it could have meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from zoomgr.errors import (
+    AmbiguousNameError,
+    InvalidRefError,
+    UnknownModelError,
+    UnknownSourceError,
+    UnknownTagError,
+)
+from zoomgr.records import Digest
+from zoomgr.zoo import Zoo
+
+MakeZoo = Callable[..., Zoo]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("vgg16", "torchvision/vgg16@imagenet1k_v1"),
+        ("resnet50", "torchvision/resnet50@imagenet1k_v2"),
+        ("torchvision/resnet50@IMAGENET1K_V1", "torchvision/resnet50@imagenet1k_v1"),
+        ("timm/resnet50", "timm/resnet50@a1_in1k"),
+        ("timm/resnet50@A2_in1k", "timm/resnet50@a2_in1k"),
+        ("resnet50.a1_in1k", "timm/resnet50@a1_in1k"),
+        ("timm/resnet50.tv_in1k", "timm/resnet50@tv_in1k"),
+        ("resnet26d", "timm/resnet26d@bt_in1k"),
+        ("efficientnet_lite0", "registry/efficientnet_lite0"),
+        ("registry/efficientnet_lite0", "registry/efficientnet_lite0"),
+        ("timm/efficientnet_lite0", "timm/efficientnet_lite0@ra_in1k"),
+    ],
+)
+def test_a_reference_means_one_card(make_zoo: MakeZoo, text: str, expected: str) -> None:
+    """Registry first, then the sources in their order, then timm's own spelling."""
+    assert expected == str(make_zoo().resolve(text).ref)
+
+
+def test_a_registry_card_takes_what_it_leaves_out_from_its_architecture(make_zoo: MakeZoo) -> None:
+    """Preprocessing, head, stem and labels belong to the architecture's own weights."""
+    card = make_zoo().resolve("efficientnet_lite0")
+
+    assert card.arch == "timm/tf_efficientnet_lite0"
+    assert card.schema == "efficientnet-pytorch"
+    assert (card.num_classes, card.in_ch) == (1000, 3)
+    assert (card.stem, card.head) == (("conv_stem",), ("classifier",))
+    assert card.labels == "imagenet-1k"
+    assert card.preprocess
+    assert card.preprocess.mean == (0.5, 0.5, 0.5)
+    assert card.license == "Apache-2.0"
+
+
+def test_an_alias_stands_for_any_reference(make_zoo: MakeZoo) -> None:
+    """A lab's own name for what it uses."""
+    zoo = make_zoo('version = 1\n[aliases]\nbackbone = "timm/resnet50@a2_in1k"\n')
+
+    assert str(zoo.resolve("backbone").ref) == "timm/resnet50@a2_in1k"
+
+
+def test_a_pin_beats_what_the_source_promises(make_zoo: MakeZoo) -> None:
+    """A weak prefix of the catalogue becomes a whole digest."""
+    pin = "397923af" + "0" * 56
+    zoo = make_zoo(f'version = 1\n[pins]\n"torchvision/vgg16@imagenet1k_v1" = "{pin}"\n')
+
+    artifact = zoo.resolve("vgg16").artifact
+
+    assert artifact
+    assert artifact.digest == Digest(pin)
+    assert artifact.promised_by == "[pins] of the registry"
+
+
+def test_the_order_of_sources_decides_a_bare_name(make_zoo: MakeZoo) -> None:
+    """A user's registry can prefer timm."""
+    zoo = make_zoo('version = 1\n[sources]\norder = ["timm", "torchvision"]\n')
+
+    assert str(zoo.resolve("resnet50").ref) == "timm/resnet50@a1_in1k"
+
+
+@pytest.mark.usefixtures("acme")
+def test_sources_outside_the_order_are_ambiguous_among_themselves(make_zoo: MakeZoo) -> None:
+    """None of them is preferred by the accident of its name."""
+    zoo = make_zoo('version = 1\n[sources]\norder = ["acme"]\n')
+
+    assert str(zoo.resolve("tiny").ref) == "acme/tiny@v1"
+    with pytest.raises(AmbiguousNameError, match="timm/resnet50, torchvision/resnet50"):
+        zoo.resolve("resnet50")
+
+
+def test_which_lists_all_that_a_name_could_mean_the_winner_first(make_zoo: MakeZoo) -> None:
+    """35 names are in both zoos."""
+    cards = make_zoo().which("resnet50")
+
+    refs = [str(card.ref) for card in cards]
+    assert refs[0] == "torchvision/resnet50@imagenet1k_v2"
+    assert {"torchvision/resnet50@imagenet1k_v1", "timm/resnet50@a1_in1k"} < set(refs)
+    assert len(refs) == len(set(refs))
+
+
+def test_thirty_five_names_are_in_both_zoos(make_zoo: MakeZoo) -> None:
+    """The fact that docs/references.md states."""
+    zoo = make_zoo()
+
+    shared = {c.ref.name for c in zoo.available(source="torchvision")} & {
+        c.ref.name for c in zoo.available(source="timm")
+    }
+
+    assert len(shared) == 35
+
+
+def test_an_unknown_name_gets_close_matches(make_zoo: MakeZoo) -> None:
+    """The letter O for the digit zero is the classic."""
+    with pytest.raises(UnknownModelError, match="did you mean resnet50"):
+        make_zoo().resolve("resnet5O")
+
+
+def test_an_unknown_tag_gets_the_tags_there_are(make_zoo: MakeZoo) -> None:
+    """And the close ones."""
+    with pytest.raises(UnknownTagError, match="did you mean imagenet1k_v2") as caught:
+        make_zoo().resolve("torchvision/resnet50@imagenet1k_v3")
+
+    assert caught.value.tags == ("imagenet1k_v1", "imagenet1k_v2")
+
+
+def test_an_unknown_source_and_an_unknown_scheme_are_the_same_error(make_zoo: MakeZoo) -> None:
+    """Nobody provides it."""
+    with pytest.raises(UnknownSourceError, match="did you mean torchvision"):
+        make_zoo().resolve("torchvison/resnet50")
+    with pytest.raises(UnknownSourceError, match="no plugin provides 'gopher'"):
+        make_zoo().resolve("gopher://host/file")
+    with pytest.raises(InvalidRefError):
+        make_zoo().resolve("two words")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "least"), [("resnet*", 50), ("RESNET50", 20), ("timm/*in22k*", 20), ("nope*", 0)]
+)
+def test_available_matches_names_and_references(make_zoo: MakeZoo, pattern: str, least: int) -> None:
+    """A glob over the name, or over source/name@tag."""
+    found = make_zoo().available(pattern)
+
+    assert len(found) >= least
+    assert bool(found) == bool(least)
+
+
+def test_available_can_be_asked_of_one_source(make_zoo: MakeZoo) -> None:
+    """And refuses one that does not exist."""
+    zoo = make_zoo()
+
+    assert {card.ref.source for card in zoo.available("*lite*", source="registry")} == {"registry"}
+    assert {card.ref.source for card in zoo.available(source="torchvision")} == {"torchvision"}
+    with pytest.raises(UnknownSourceError):
+        zoo.available(source="nope")

@@ -1,0 +1,201 @@
+"""Carrying out a plan on a module. All that can fail comes before the first change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, assert_never
+
+from zoomgr.adapt.stem import expand_stem
+from zoomgr.errors import DoesNotFitError, InvalidPlanError
+from zoomgr.records import (
+    Concat,
+    Copy,
+    HeadSelect,
+    LoadPlan,
+    Move,
+    Permute,
+    Reshape,
+    Split,
+    StemExpand,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def apply(
+    plan: LoadPlan,
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    *,
+    initialised: Callable[[], nn.Module] | None = None,
+) -> None:
+    """Fill a module with a checkpoint's tensors.
+
+    A tensor that is only moved is not copied where its type and device are the module's: the module then
+    holds the (mapped) memory of the checkpoint. Parameters stay the same objects, so optimizers, hooks and
+    ties hold. Modes (train, eval) stay as they are; what modules have cached of old weights is dropped.
+
+    Args:
+        plan: made for this module.
+        module: its fresh parameters are initialised if `initialised` is given, else they keep their values.
+        tensors: the plan's sources, by name.
+        initialised: builds the same module with its own initialisation, for one that was built under
+            `skip_init`; called only if a fresh parameter cannot be initialised by its own layer.
+
+    Raises:
+        InvalidPlanError: the plan is for another module or other tensors.
+        DoesNotFitError: names that are one parameter in the module have different values in the checkpoint.
+        CannotAdaptStemError: a stem cannot be extended.
+    """
+    import torch
+
+    targets = _tensors_of(module)
+    _check_belongs(plan, module, targets, tensors)
+    with torch.no_grad():
+        filled = {move.target: _cast(_computed(move, tensors), targets[move.target]) for move in plan.moves}
+        filled = _untied(filled, targets)
+        resets, lent = _initialisation(plan, module, initialised) if initialised else ([], {})
+
+        for reset in resets:
+            reset()
+        for name, value in (lent | filled).items():
+            targets[name].data = value
+    for item in plan.attributes:
+        setattr(module.get_submodule(item.module), item.attribute, item.value)
+    _drop_cached(module)
+
+
+def _tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by every name that they have."""
+    return {
+        **dict(module.named_parameters(remove_duplicate=False)),
+        **dict(module.named_buffers(remove_duplicate=False)),
+    }
+
+
+def _check_belongs(
+    plan: LoadPlan, module: nn.Module, targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
+) -> None:
+    wanted = [(spec, targets) for spec in plan.target] + [(spec, tensors) for spec in plan.source]
+    problems = [
+        f"{spec.name} {spec.shape} is not there"
+        for spec, there in wanted
+        if spec.name not in there or tuple(there[spec.name].shape) != spec.shape
+    ]
+    paths = dict(module.named_modules())
+    problems += [
+        f"{item.module} has no attribute {item.attribute}"
+        for item in plan.attributes
+        if not hasattr(paths.get(item.module), item.attribute)
+    ]
+    if problems:
+        raise InvalidPlanError(plan.adapter, tuple(problems))
+
+
+def _computed(move: Move, tensors: Mapping[str, Tensor]) -> Tensor:
+    import torch
+
+    first, *others = (tensors[name] for name in move.sources)
+    result: Tensor
+    match move.op:
+        case Copy():
+            result = first
+        case Reshape(to):
+            result = first.reshape(to)
+        case Permute(dims):
+            result = first.permute(dims).contiguous()
+        case Concat(dim):
+            result = torch.cat((first, *others), dim=dim)
+        case Split(start, length, dim):
+            result = first.narrow(dim, start, length)
+        case StemExpand(in_ch, policy):
+            result = expand_stem(first, in_ch, policy=policy)
+        case HeadSelect(rows):
+            result = first[list(rows)]
+        case _:
+            assert_never(move.op)
+    return result
+
+
+def _cast(value: Tensor, target: Tensor) -> Tensor:
+    return value.detach().to(dtype=target.dtype, device=target.device)
+
+
+# -- memory --------------------------------------------------------------------------------------------------
+
+
+def _untied(filled: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same values, none of which shares memory with another, or with itself; one for tied names.
+
+    A checkpoint's tensors may (they were tied, or views of one another, or expanded), and training one would
+    train the other.
+    """
+    import torch
+
+    owned: dict[int, tuple[str, Tensor]] = {}
+    separate: dict[str, Tensor] = {}
+    reach = {name: _span(value) for name, value in filled.items()}
+    end = 0
+    for name in sorted(filled, key=lambda name: reach[name]):
+        value, (begin, stop) = filled[name], reach[name]
+        first, kept = owned.setdefault(id(targets[name]), (name, value))
+        if first != name:
+            if not torch.equal(kept, value):
+                problem = f"{first} and {name} are one parameter here, and differ"
+                raise DoesNotFitError("tied weights", (), (), (problem,), len(filled))
+            separate[name] = separate[first]
+            continue
+        overlaps = begin < end or any(step == 0 < size - 1 for step, size in _axes(value))
+        separate[name] = value.clone(memory_format=torch.contiguous_format) if overlaps else value
+        end = max(end, stop)
+    return separate
+
+
+def _span(value: Tensor) -> tuple[int, int]:
+    """First address of a tensor's memory and the one after its last, bytes."""
+    if not value.numel():
+        return 0, 0
+    last = sum((size - 1) * step for step, size in _axes(value))
+    return value.data_ptr(), value.data_ptr() + (last + 1) * value.element_size()
+
+
+def _axes(value: Tensor) -> Iterator[tuple[int, int]]:
+    """(stride, size) of each axis."""
+    return zip(value.stride(), value.shape, strict=True)
+
+
+# -- fresh parameters ----------------------------------------------------------------------------------------
+
+
+def _initialisation(
+    plan: LoadPlan, module: nn.Module, initialised: Callable[[], nn.Module]
+) -> tuple[list[Callable[[], None]], dict[str, Tensor]]:
+    """`reset_parameters` of the layers that are wholly fresh, and values of a second build for the others.
+
+    Buffers are left out: their constructors have computed them.
+    """
+    parameters = dict(module.named_parameters(remove_duplicate=False))
+    fresh = {item.target for item in plan.fresh} & parameters.keys()
+    resets: list[Callable[[], None]] = []
+    to_lend: list[str] = []
+    for path, layer in module.named_modules():
+        own = [f"{path}.{name}" if path else name for name, _ in layer.named_parameters(recurse=False)]
+        if fresh.isdisjoint(own):
+            continue
+        if fresh.issuperset(own) and hasattr(layer, "reset_parameters"):
+            resets.append(layer.reset_parameters)
+        else:
+            to_lend += [name for name in own if name in fresh]
+    if not to_lend:
+        return resets, {}
+    lender = dict(initialised().named_parameters(remove_duplicate=False))
+    return resets, {name: _cast(lender[name], parameters[name]) for name in to_lend}
+
+
+def _drop_cached(module: nn.Module) -> None:
+    """Have modules forget what they computed from old weights, as LeViT's do on the way to train mode."""
+    modes = {layer: layer.training for layer in module.modules()}
+    module.train()
+    for layer, mode in modes.items():
+        layer.training = mode

@@ -1,0 +1,39 @@
+"""Deciding how the keys of a checkpoint are matched with a network's. Pure: names only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from zoomgr.hookspecs import Adapter
+from zoomgr.records import TensorSpec
+
+
+def choose_adapter(
+    match: str,
+    schema: str,
+    source: Sequence[TensorSpec],
+    target: Sequence[TensorSpec],
+    adapters: Mapping[str, Adapter],
+) -> str:
+    """The name of the adapter to use; empty to match equal names.
+
+    Args:
+        match: "auto", "name", or an adapter's name.
+        schema: what the checkpoint's card says of its keys; empty when it says nothing.
+        source: the checkpoint's tensors.
+        target: the network's tensors.
+        adapters: those there are, by name.
+
+    With "auto", a checkpoint that has every name of the network is matched by name, whatever its card says: it
+    was translated already. Else the card's schema counts; else an adapter that recognises the keys, if it is the
+    only one; else names.
+    """
+    if match != "auto":
+        return "" if match == "name" else match
+    given, wanted = {spec.name for spec in source}, {spec.name for spec in target}
+    if wanted <= given:
+        return ""
+    if schema:
+        return schema
+    knowing = [name for name, adapter in adapters.items() if adapter.recognises(source)]
+    return knowing[0] if len(knowing) == 1 else ""

@@ -1,0 +1,131 @@
+"""How the cache writes down what it knows: file names, refs and memos as JSON. Nothing here writes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from zoomgr.errors import CacheDamagedError, reason_of
+from zoomgr.records import CacheEntry, Digest
+
+VERSION = "v1"
+"""The folder of this layout; another layout gets another folder beside it."""
+
+_SLUG_LENGTH = 80  # with the digits and the suffix well below the 255 bytes that file systems allow
+_NAME_DIGITS = 16
+
+
+def file_name(text: str) -> str:
+    """A file name for any text: readable, the same each time, and never a path (`../x` gives `x-….json`)."""
+    slug = re.sub(r"[^A-Za-z0-9._=@-]+", "-", text)[:_SLUG_LENGTH].strip(".-")
+    digits = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:_NAME_DIGITS]
+    return f"{slug}-{digits}.json" if slug else f"{digits}.json"
+
+
+def blob_in(base: Path, digest: Digest) -> Path:
+    """Where the cache at `base` keeps the file of a whole digest."""
+    return base / VERSION / "blobs" / "sha256" / digest.hex[:2] / digest.hex
+
+
+def ref_in(base: Path, ref: str) -> Path:
+    """Where the cache at `base` keeps what it knows of a ref."""
+    return base / VERSION / "refs" / file_name(ref)
+
+
+def dump_entry(entry: CacheEntry) -> bytes:
+    """The JSON of a ref; the blob's place follows from the digest and is not written."""
+    known: dict[str, Any] = {
+        "ref": entry.ref,
+        "digest": str(entry.digest),
+        "size_bytes": entry.size_bytes,
+        "url": entry.url,
+        "promised": str(entry.promised) if entry.promised else None,
+        "fetched_at": entry.fetched_at,
+        "license": entry.license,
+        "filename": entry.filename,
+    }
+    return json.dumps(known, indent=1).encode()
+
+
+def read_entry(path: Path, base: Path) -> CacheEntry | None:
+    """Read a ref of the cache at `base`; None when there is no such file.
+
+    Raises:
+        CacheDamagedError: the file is not a ref, or not the one that its name says.
+    """
+    try:
+        entry = _entry(json.loads(path.read_bytes()), base)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CacheDamagedError(str(path), reason_of(error)) from error
+    if path.name != file_name(entry.ref):
+        raise CacheDamagedError(str(path), f"it speaks of another ref, {entry.ref}")
+    return entry
+
+
+def records_in(base: Path) -> Iterator[tuple[Path, CacheEntry | CacheDamagedError]]:
+    """Every record of the cache at `base`, sorted by file name, also where its blob is missing."""
+    for path in sorted((base / VERSION / "refs").glob("*.json")):
+        try:
+            entry = read_entry(path, base)
+        except CacheDamagedError as error:
+            yield path, error
+        else:
+            if entry:  # else it was removed since the folder was listed
+                yield path, entry
+
+
+def _entry(known: dict[str, Any], base: Path) -> CacheEntry:
+    digest = Digest.parse(known["digest"])
+    if digest.is_weak:
+        raise ValueError(f"{digest} is not whole")
+    return CacheEntry(
+        ref=_text(known, "ref"),
+        path=blob_in(base, digest),
+        digest=digest,
+        size_bytes=int(known["size_bytes"]),
+        url=_text(known, "url"),
+        promised=Digest.parse(known["promised"]) if known["promised"] else None,
+        fetched_at=_text(known, "fetched_at"),
+        license=_text(known, "license"),
+        filename=_text(known, "filename"),
+    )
+
+
+def _text(known: dict[str, Any], key: str) -> str:
+    if not isinstance(value := known[key], str):
+        raise TypeError(f"{key} is no text")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Memo:
+    """What a blob's file looked like when it was last proven; any change of it is worth a new proof."""
+
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, stat: os.stat_result) -> Self:
+        """The memo of a file as it is now."""
+        return cls(stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+    def dump(self) -> bytes:
+        """As JSON."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """Read it back; None when it is missing or damaged, for then the blob is simply hashed again."""
+        try:
+            return cls(**json.loads(path.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None

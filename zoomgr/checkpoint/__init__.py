@@ -1,0 +1,8 @@
+"""Files to named tensors: recognised by content, mapped, unwrapped; nothing of them is executed."""
+
+from __future__ import annotations
+
+from zoomgr.checkpoint.read import inspect, read, specs_of
+from zoomgr.checkpoint.record import Checkpoint, Contents
+
+__all__ = ["Checkpoint", "Contents", "inspect", "read", "specs_of"]

@@ -1,0 +1,116 @@
+"""One way from a file to a `Checkpoint`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from zoomgr.checkpoint.record import Checkpoint, Contents
+from zoomgr.checkpoint.safetensors import SafetensorsFormat, safetensors_specs
+from zoomgr.checkpoint.torch_files import TorchLegacyFormat, TorchZipFormat
+from zoomgr.checkpoint.unwrap import Unwrapped, unwrap
+from zoomgr.errors import UnreadableCheckpointError, reason_of
+from zoomgr.hookspecs import CheckpointFormat
+from zoomgr.records import TensorSpec
+
+BUILT_IN: tuple[CheckpointFormat, ...] = (TorchZipFormat(), SafetensorsFormat(), TorchLegacyFormat())
+
+_FIRST_BYTES = 64
+
+_NOT_WEIGHTS = (
+    (b"version https://git-lfs", "it is a Git LFS pointer; `git lfs pull` fetches the file behind it"),
+    (b"<", "it is an HTML or XML page, perhaps a login or error page in place of the file"),
+    (b"\x1f\x8b", "it is gzip-compressed; unpack it first"),
+    (b"\x89HDF", "it is an HDF5 file, for which no format is installed"),
+)
+"""What is often found in place of weights, by its first bytes."""
+
+
+def read(path: Path, formats: Sequence[CheckpointFormat] = ()) -> Checkpoint:
+    """Read the tensors of a file, recognised by its content; nothing in it is executed.
+
+    Args:
+        path: the file.
+        formats: of plugins; asked before the built-in ones.
+
+    Raises:
+        UnreadableCheckpointError: no format knows it, it is cut or damaged, or it holds no tensors.
+        UnsafeCheckpointError: it asks for code to run.
+    """
+    chosen = _format_of(path, formats)
+    found = _unwrapped(path, _saved(path, chosen), _has_values)
+    tensors = {name: tensor.detach() for name, tensor in found.tensors.items()}
+    texts = safetensors_specs(path)[1] if chosen.name == SafetensorsFormat.name else {}
+    return Checkpoint(path, chosen.name, specs_of(tensors), _metadata(found, texts), found.wrappers, tensors)
+
+
+def inspect(path: Path, formats: Sequence[CheckpointFormat] = ()) -> Contents:
+    """What a file holds, as `read` would give it; of safetensors from the header alone, without torch.
+
+    Raises:
+        UnreadableCheckpointError, UnsafeCheckpointError: as `read`.
+    """
+    if _format_of(path, formats).name != SafetensorsFormat.name:
+        return read(path, formats)
+    specs, texts = safetensors_specs(path)
+    found = _unwrapped(path, {spec.name: spec for spec in specs}, lambda _: True)
+    renamed = tuple(replace(spec, name=name) for name, spec in found.tensors.items())
+    return Contents(path, SafetensorsFormat.name, renamed, _metadata(found, texts), found.wrappers)
+
+
+def specs_of(tensors: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
+    """Name, shape and type of each tensor, e.g. of `module.state_dict()`; what is no tensor is left out."""
+    return tuple(
+        TensorSpec(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+        for name, tensor in tensors.items()
+        if hasattr(tensor, "dtype")
+    )
+
+
+def _format_of(path: Path, formats: Sequence[CheckpointFormat]) -> CheckpointFormat:
+    try:
+        with path.open("rb") as file:
+            first_bytes = file.read(_FIRST_BYTES)
+    except OSError as error:
+        raise UnreadableCheckpointError(str(path), reason_of(error)) from error
+    for candidate in (*formats, *BUILT_IN):
+        if candidate.recognises(path, first_bytes):
+            return candidate
+    raise UnreadableCheckpointError(str(path), _what_it_is(first_bytes))
+
+
+def _saved(path: Path, chosen: CheckpointFormat) -> Mapping[str, Any]:
+    try:
+        return chosen.read(path)
+    except OSError as error:
+        raise UnreadableCheckpointError(str(path), reason_of(error)) from error
+
+
+def _unwrapped(path: Path, saved: Mapping[str, Any], is_tensor: Callable[[Any], bool]) -> Unwrapped:
+    try:
+        return unwrap(saved, is_tensor)
+    except ValueError as error:
+        raise UnreadableCheckpointError(str(path), str(error)) from error
+
+
+def _metadata(found: Unwrapped, texts: Mapping[str, str]) -> dict[str, Any]:
+    around = {"beside": found.beside, "copies": found.copies}
+    return {**texts, **{key: names for key, names in around.items() if names}}
+
+
+def _what_it_is(first_bytes: bytes) -> str:
+    if not first_bytes:
+        return "it is empty"
+    for magic, what in _NOT_WEIGHTS:
+        if first_bytes.lstrip().startswith(magic):
+            return what
+    return f"its first bytes, {first_bytes[:8].hex(' ')}, are of no known format"
+
+
+def _has_values(value: Any) -> bool:
+    """Whether it is a tensor that can fill a parameter: neither sparse nor a mere shape (the meta device)."""
+    import torch
+
+    return isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_meta

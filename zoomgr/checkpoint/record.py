@@ -1,0 +1,46 @@
+"""What a checkpoint file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoomgr.records import TensorSpec
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a checkpoint file holds, after wrappers and prefixes were taken off.
+
+    Attributes:
+        path: the file.
+        format: name of the format that read it, e.g. "torch-zip".
+        specs: its tensors, in the file's order.
+        metadata: what the format itself keeps (safetensors: texts by key); "beside": keys of what the file
+            holds next to the state dict, e.g. ("epoch", "optimizer"); "copies": the other wrappers that hold
+            tensors too, of which this one was preferred.
+        wrappers: what was taken off, outermost first, e.g. ("state_dict", "module.").
+    """
+
+    path: Path
+    format: str
+    specs: tuple[TensorSpec, ...]
+    metadata: Mapping[str, Any]
+    wrappers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint(Contents):
+    """The same, with the tensors themselves.
+
+    Attributes:
+        tensors: by name, in the order of `specs`; detached, on the CPU, mapped privately where the format can:
+            the file must stay as it is while they live.
+    """
+
+    tensors: Mapping[str, torch.Tensor]

@@ -1,0 +1,58 @@
+"""zoomgr list: models by glob."""
+
+from __future__ import annotations
+
+import fnmatch
+
+import click
+
+from zoomgr.cli.run import Run, verb
+from zoomgr.cli.shown import digest, metric, millions, size
+
+
+@verb
+@click.argument("pattern", default="*")
+@click.option("--cached", is_flag=True, help="Only what is in the cache, with its size.")
+@click.option("--source", default="", help="Only this source, e.g. timm.")
+def command(run: Run, pattern: str, cached: bool, source: str) -> None:
+    """List models whose name, or source/name@tag, matches a glob such as 'resnet*'."""
+    if cached:
+        _list_cache(run, pattern, source)
+        return
+    cards = run.zoo.available(pattern, source=source)
+    have = {entry.ref for entry in run.zoo.cached()}
+    rows = (
+        (
+            str(card.ref),
+            "cached" if str(card.ref) in have else "" if card.artifact else "no weights",
+            "default" if card.is_default else "",
+            millions(card.params),
+            size(card.artifact.size_bytes if card.artifact else None),
+            metric(card),
+            card.license,
+        )
+        for card in cards
+    )
+    run.table(cards, ("reference", "here", "", "params", "size", "metric", "licence"), rows)
+    if not cards:
+        run.note(f"nothing matches {pattern!r}; a pattern is a glob: 'resnet*', 'timm/*in22k*'")
+
+
+def _list_cache(run: Run, pattern: str, source: str) -> None:
+    entries = [
+        entry
+        for entry in run.zoo.cached()
+        if (fnmatch.fnmatchcase(entry.ref, pattern) or fnmatch.fnmatchcase(_name(entry.ref), pattern))
+        and (not source or entry.ref.startswith(f"{source}/"))
+    ]
+    rows = (
+        (entry.ref, size(entry.size_bytes), digest(entry.digest), entry.fetched_at, entry.license)
+        for entry in entries
+    )
+    run.table(entries, ("reference", "size", "sha256", "fetched", "licence"), rows)
+    blobs = {entry.path: entry.size_bytes for entry in entries}
+    run.note(f"{len(entries)} references, {size(sum(blobs.values()))} in {run.zoo.settings.cache_dir}")
+
+
+def _name(ref: str) -> str:
+    return ref.rpartition("/")[2].partition("@")[0]

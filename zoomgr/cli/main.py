@@ -1,0 +1,80 @@
+"""The `zoomgr` command: finds the verb, runs it, turns errors into exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import click
+
+from zoomgr.cli.run import Run
+from zoomgr.errors import ZoomgrError
+
+VERBS = {
+    "pull": "fetch weights into the cache",
+    "list": "list models by glob",
+    "which": "list everything that a name could mean",
+    "show": "tell what is known of a model",
+    "path": "print where cached weights lie",
+    "rm": "remove weights from the cache",
+    "verify": "hash what is in the cache, move altered files aside",
+    "inspect": "list the tensors of a checkpoint",
+    "plan": "show what a load would do, tensor by tensor",
+    "predict": "name what is on a picture",
+    "plugins": "show the installed plugins and what became of them",
+}
+
+
+class Verbs(click.Group):
+    """Imports a verb's module when it is run; `--help` needs none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's)
+        """The verbs, in the order of use."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (click's)
+        """The verb itself; None when there is no such verb."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"zoomgr.cli.{cmd_name}").command
+        return command
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 (click's signature)
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """The verbs with their purpose, from the table: click would import every one of them."""
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("zoomgr"), prog_name="zoomgr")
+def cli() -> None:
+    """Find pretrained vision models by name, prove their bytes, load them into the network you want.
+
+    Exit codes: 0 done, 2 usage or configuration, 3 unknown or ambiguous name, 4 integrity,
+    5 network or offline, 6 cannot adapt, 7 plugin, 8 cache or disk.
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point; exits the process."""
+    run = Run()
+    try:
+        cli.main(list(sys.argv[1:] if argv is None else argv), prog_name="zoomgr", obj=run)
+    except ZoomgrError as error:
+        report(error, run)
+        sys.exit(error.exit_code)
+
+
+def report(error: ZoomgrError, run: Run) -> None:
+    """Print an error on stderr for people; with `--json` on stdout too, for programs."""
+    title = click.style(f"error[{error.code}]", fg="red", bold=True)
+    hints = run.site_hints(error)
+    click.echo("\n".join([f"{title}: {error}", *(f"  hint: {hint}" for hint in hints)]), err=True)
+    if run.as_json:
+        run.emit({"error": {**error.to_dict(), "site_hints": hints}}, ())

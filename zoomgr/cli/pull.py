@@ -1,0 +1,47 @@
+"""zoomgr pull: fetch weights into the cache."""
+
+from __future__ import annotations
+
+import click
+
+from zoomgr.cli.run import Run, verb
+from zoomgr.cli.shown import size
+from zoomgr.records import CacheEntry, ModelCard
+
+
+@verb
+@click.argument("refs", nargs=-1, required=True, metavar="REF...")
+def command(run: Run, refs: tuple[str, ...]) -> None:
+    """Fetch weights, prove their bytes, put them into the cache.
+
+    What is there already is not fetched again. Prints a line for each: reference, digest, bytes, path.
+    """
+    entries = []
+    for ref in refs:
+        card = run.zoo.resolve(ref)
+        say_who_won(run, ref, card)
+        entries.append(run.zoo.pull(card.ref))
+        say_how_proven(run, entries[-1])
+    run.table(entries, ("reference", "digest", "bytes", "path"), (_row(entry) for entry in entries))
+
+
+def say_who_won(run: Run, asked: str, card: ModelCard) -> None:
+    """Name the source that won a bare name, and who else has it."""
+    if card.ref.scheme or asked == str(card.ref):
+        return
+    sources = {other.ref.source for other in run.zoo.which(asked)} - {card.ref.source}
+    others = f" (also in {', '.join(sorted(sources))}: zoomgr which {asked})" if sources else ""
+    run.note(f"{asked} is {card.ref}{others}")
+
+
+def say_how_proven(run: Run, entry: CacheEntry) -> None:
+    """Tell when the publisher promised less than a whole digest."""
+    if entry.promised is None:
+        run.note(f"nobody publishes a digest of {entry.filename}; from now on {entry.digest} is demanded")
+    elif entry.promised.is_weak:
+        promised = entry.promised.described()
+        run.note(f"{entry.filename} matches {promised}; from now on {entry.digest} is demanded")
+
+
+def _row(entry: CacheEntry) -> tuple[str, str, str, str]:
+    return entry.ref, str(entry.digest), size(entry.size_bytes), str(entry.path)

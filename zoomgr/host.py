@@ -1,0 +1,290 @@
+"""Finds, loads and checks plugins one by one, so that a broken one costs nothing but itself."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
+
+import pluggy
+
+from zoomgr.errors import (
+    PluginConflictError,
+    PluginLoadError,
+    UnknownAdapterError,
+    UnknownArchitectureError,
+    UnknownSourceError,
+    ZoomgrError,
+    close_matches,
+    reason_of,
+)
+from zoomgr.hookspecs import (
+    PROJECT,
+    Adapter,
+    ArchitectureFamily,
+    CheckpointFormat,
+    Options,
+    Source,
+    Transport,
+    ZoomgrSpecs,
+)
+from zoomgr.records import ModelCard, PluginInfo
+
+T = TypeVar("T")
+
+
+@dataclass
+class _Plugin:
+    """A plugin on its way: who it is, and what became of it."""
+
+    info: PluginInfo
+    provides: list[str] = field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        return f"{self.info.dist}:{self.info.name}"
+
+    @property
+    def title(self) -> str:
+        return f"{self.info.dist} {self.info.version} ({self.info.name})"
+
+    def fail(self, error: Exception) -> None:
+        self.info = replace(self.info, status="failed", error=reason_of(error))
+
+    def load_error(self) -> PluginLoadError:
+        info = self.info
+        return PluginLoadError(info.name, info.dist, info.version, info.error)
+
+
+@dataclass(frozen=True)
+class Provided(Generic[T]):
+    """What plugins provide of one kind, by name; a name with two providers is in `clashes` instead."""
+
+    kind: str
+    items: Mapping[str, T]
+    clashes: Mapping[str, tuple[str, ...]]
+
+    def find(self, name: str) -> T | None:
+        """The item; None when nobody provides it.
+
+        Raises:
+            PluginConflictError: several plugins provide it.
+        """
+        if name in self.clashes:
+            raise PluginConflictError(self.kind, name, self.clashes[name])
+        return self.items.get(name)
+
+
+class PluginHost:
+    """The plugins of one Zoo.
+
+    Args:
+        options: what plugins may know of the settings.
+        disabled: names of entry points that are not loaded.
+        found: entry points to use instead of the installed ones.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        disabled: frozenset[str] = frozenset(),
+        found: Iterable[EntryPoint] | None = None,
+    ) -> None:
+        self._options = options
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(ZoomgrSpecs)
+        self._plugins: list[_Plugin] = []
+        points = entry_points(group=PROJECT) if found is None else found
+        for point in sorted(points, key=lambda point: (_dist(point)[0], point.name)):
+            plugin = _Plugin(PluginInfo(point.name, *_dist(point), status="ok"))
+            self._plugins.append(plugin)
+            if point.name in disabled:
+                plugin.info = replace(plugin.info, status="disabled")
+            else:
+                self._load(plugin, point)
+
+    def _load(self, plugin: _Plugin, point: EntryPoint) -> None:
+        # Exception, not ImportError: a torchvision that does not match its torch raises RuntimeError.
+        try:
+            self._manager.register(point.load(), plugin.key)
+            self._manager.check_pending()  # a misspelt hook would otherwise never be called, without a word
+        except Exception as error:  # noqa: BLE001 (isolation is the point; the error is kept and shown)
+            plugin.fail(error)
+            if self._manager.has_plugin(plugin.key):
+                self._manager.unregister(name=plugin.key)
+
+    # -- what plugins provide --------------------------------------------------------------------------------
+
+    @cached_property
+    def sources(self) -> Provided[Source]:
+        """Catalogues, by name."""
+        return self._provided("source", self._sources, lambda source: (source.name,))
+
+    @cached_property
+    def locators(self) -> Provided[Source]:
+        """Sources that understand locations, by scheme."""
+        return self._provided("locations of", self._sources, lambda source: source.schemes)
+
+    @cached_property
+    def transports(self) -> Provided[Transport]:
+        """Transports, by scheme."""
+        answers = self._answers("zoomgr_transports", Transport)
+        return self._provided("transport", answers, lambda transport: transport.schemes)
+
+    @cached_property
+    def families(self) -> Provided[ArchitectureFamily]:
+        """Architecture families, by name."""
+        answers = self._answers("zoomgr_architectures", ArchitectureFamily)
+        return self._provided("architectures", answers, lambda family: (family.name,))
+
+    @cached_property
+    def adapters(self) -> Provided[Adapter]:
+        """Adapters, by the name of the schema that they translate."""
+        return self._provided("adapter", self._answers("zoomgr_adapters", Adapter), lambda a: (a.name,))
+
+    @cached_property
+    def formats(self) -> Provided[CheckpointFormat]:
+        """Checkpoint formats beyond the built-in ones, by name."""
+        return self._provided(
+            "format", self._answers("zoomgr_formats", CheckpointFormat), lambda f: (f.name,)
+        )
+
+    @cached_property
+    def _sources(self) -> list[tuple[_Plugin, Source]]:
+        return self._answers("zoomgr_sources", Source, options=self._options)
+
+    @cached_property
+    def _cards(self) -> dict[str, tuple[ModelCard, ...]]:
+        return {}
+
+    def cards(self, source: str) -> tuple[ModelCard, ...]:
+        """Everything a source lists, read once; a source that fails at it is reported and lists nothing."""
+        if source not in self._cards:
+            self._cards[source] = ()
+            for plugin, item in self._sources:
+                if item.name == source and self.sources.find(source) is item:
+                    try:
+                        self._cards[source] = tuple(_checked_cards(source, item.cards()))
+                    except Exception as error:  # noqa: BLE001 (one broken catalogue must not hide the others)
+                        plugin.fail(error)
+        return self._cards[source]
+
+    def get_source(self, name: str) -> Source:
+        """A catalogue by name.
+
+        Raises:
+            PluginConflictError, PluginLoadError, UnknownSourceError: why there is none.
+        """
+        found = self.sources.find(name)
+        return found or self._raise_missing(name, self.sources.items, UnknownSourceError)
+
+    def get_locator(self, scheme: str) -> Source:
+        """The source that understands locations of a scheme.
+
+        Raises:
+            PluginConflictError, PluginLoadError, UnknownSourceError: why there is none.
+        """
+        return self.locators.find(scheme) or self._raise_missing(
+            scheme, self.locators.items, UnknownSourceError
+        )
+
+    def get_family(self, name: str) -> ArchitectureFamily:
+        """An architecture family by name.
+
+        Raises:
+            PluginConflictError, PluginLoadError, UnknownArchitectureError: why there is none.
+        """
+        found = self.families.find(name)
+        return found or self._raise_missing(name, self.families.items, UnknownArchitectureError)
+
+    def get_adapter(self, name: str) -> Adapter:
+        """An adapter by name.
+
+        Raises:
+            PluginConflictError, PluginLoadError, UnknownAdapterError: why there is none.
+        """
+        found = self.adapters.find(name)
+        return found or self._raise_missing(name, self.adapters.items, UnknownAdapterError)
+
+    def plugins(self) -> tuple[PluginInfo, ...]:
+        """All plugins with what became of them, after asking each for everything it provides."""
+        kinds = (self.sources, self.locators, self.transports, self.families, self.adapters, self.formats)
+        for name in self.sources.items:
+            self.cards(name)
+        infos = []
+        for plugin in self._plugins:
+            info = replace(plugin.info, provides=tuple(sorted(plugin.provides)))
+            clashes = [
+                f"{kind.kind} {name!r} is provided by {' and '.join(titles)}"
+                for kind in kinds
+                for name, titles in kind.clashes.items()
+                if plugin.title in titles
+            ]
+            if clashes and info.status == "ok":
+                info = replace(info, status="conflict", error="; ".join(clashes))
+            infos.append(info)
+        return tuple(infos)
+
+    def hints(self, error: ZoomgrError) -> tuple[str, ...]:
+        """What plugins add to an error's hint."""
+        return tuple(str(hint) for _, hint in self._answers("zoomgr_hints", object, error=error))
+
+    # -- asking plugin by plugin -----------------------------------------------------------------------------
+
+    def _answers(self, hook: str, kind: type[T], **arguments: Any) -> list[tuple[_Plugin, T]]:
+        """Ask each plugin alone; one that fails, or returns something else than `kind`, is recorded."""
+        answers: list[tuple[_Plugin, T]] = []
+        registered = {name: module for name, module in self._manager.list_name_plugin() if module is not None}
+        for plugin in self._plugins:
+            if plugin.key not in registered:
+                continue
+            others = [module for name, module in registered.items() if name != plugin.key]
+            caller = self._manager.subset_hook_caller(hook, others)
+            try:
+                answers += [(plugin, item) for item in _checked_answers(caller(**arguments), hook, kind)]
+            except Exception as error:  # noqa: BLE001 (isolation is the point; the error is kept and shown)
+                plugin.fail(error)
+        return answers
+
+    def _provided(
+        self, kind: str, answers: list[tuple[_Plugin, T]], names: Callable[[T], Iterable[str]]
+    ) -> Provided[T]:
+        found: defaultdict[str, list[tuple[_Plugin, T]]] = defaultdict(list)
+        for plugin, item in answers:
+            for name in names(item):
+                found[name].append((plugin, item))
+                plugin.provides.append(f"{kind} {name}")
+        return Provided(
+            kind,
+            {name: twins[0][1] for name, twins in sorted(found.items()) if len(twins) == 1},
+            {name: tuple(p.title for p, _ in twins) for name, twins in found.items() if len(twins) > 1},
+        )
+
+    def _raise_missing(self, name: str, known: Mapping[str, Any], error: type[Any]) -> Any:
+        for plugin in self._plugins:
+            if plugin.info.name == name and plugin.info.status == "failed":
+                raise plugin.load_error()
+        raise error(name, tuple(known), close_matches(name, tuple(known)))
+
+
+def _dist(point: EntryPoint) -> tuple[str, str]:
+    return (point.dist.name, point.dist.version) if point.dist else ("", "")
+
+
+def _checked_answers(results: Iterable[Iterable[Any]], hook: str, kind: type[T]) -> list[T]:
+    items = [item for result in results for item in result]
+    for item in items:
+        if not isinstance(item, kind):
+            raise TypeError(f"{hook} gave {item!r}, which is no {kind.__name__}")
+    return items
+
+
+def _checked_cards(source: str, cards: Iterable[ModelCard]) -> Iterator[ModelCard]:
+    for card in cards:
+        if not isinstance(card, ModelCard) or card.ref.source != source:
+            raise TypeError(f"the source {source} lists {card!r}, which is no card of its own")
+        yield card

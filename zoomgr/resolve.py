@@ -1,0 +1,188 @@
+"""A reference -> the one card that it means, or an error that names what it could have meant."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import replace
+
+from zoomgr.errors import (
+    AmbiguousNameError,
+    UnknownArchitectureError,
+    UnknownModelError,
+    UnknownTagError,
+    close_matches,
+)
+from zoomgr.host import PluginHost
+from zoomgr.records import Digest, ModelCard, ModelRef
+from zoomgr.registry import SOURCE, Registry
+
+
+class Resolver:
+    """Names -> cards, over the registries and every source's catalogue."""
+
+    def __init__(self, host: PluginHost, registry: Registry) -> None:
+        self._host = host
+        self._registry = registry
+
+    def resolve(self, text: str | ModelRef) -> ModelCard:
+        """The card that a reference means, complete and with its pin.
+
+        Raises:
+            InvalidRefError: the text is no reference.
+            NotFoundError: nothing has the name, the tag or the source; or several files match a glob.
+            PluginError: the plugin that would know is broken, or clashes with another.
+        """
+        ref = text if isinstance(text, ModelRef) else ModelRef.parse(text)
+        ref = self._registry.aliases.get(ref.name, ref) if not ref.source and not ref.tag else ref
+        if ref.scheme:
+            return self._pinned(self._host.get_locator(ref.scheme).locate(ref))
+        named = self._named(ref) or self._timm_spelling(ref)
+        if not named:
+            raise UnknownModelError(
+                str(ref), close_matches(ref.name, self._names(ref.source)), self._asked(ref)
+            )
+        return self._pinned(self._completed(self._tagged(ref, named)))
+
+    def candidates(self, text: str) -> tuple[ModelCard, ...]:
+        """Every card of every source that has the name, the one that a bare name means first.
+
+        Raises:
+            NotFoundError: nothing has it.
+        """
+        ref = ModelRef.parse(text)
+        winner = self.resolve(text)
+        if ref.scheme:
+            return (winner,)
+        rest = (self._pinned(card) for cards in self._by_source(winner.ref.name).values() for card in cards)
+        return (winner, *(card for card in rest if card.ref != winner.ref))
+
+    def available(self, pattern: str = "*", source: str = "") -> tuple[ModelCard, ...]:
+        """Cards whose name, or source/name@tag, matches a glob (case-insensitive), by source and name."""
+        if source and source != SOURCE:
+            self._host.get_source(source)
+        wanted = pattern.lower()
+        return tuple(
+            card
+            for name in ([source] if source else self._source_names())
+            for card in self._cards(name)
+            if fnmatch.fnmatchcase(card.ref.name.lower(), wanted)
+            or fnmatch.fnmatchcase(str(card.ref), wanted)
+        )
+
+    def architecture(self, arch: str) -> ModelCard:
+        """The card of an architecture's default weights: it says what stem, head and defaults are.
+
+        Args:
+            arch: FAMILY/NAME, or a bare name, resolved as every other.
+
+        Raises:
+            UnknownArchitectureError: nothing builds it.
+        """
+        family, _, name = arch.partition("/")
+        families = tuple(self._host.families.items)
+        if not name:
+            known = self._named(ModelRef(arch)) if arch else ()
+            if not known:
+                raise UnknownArchitectureError(arch, families, close_matches(arch, self._names("")))
+            return self._completed(self._tagged(ModelRef(arch), known))
+        if family not in self._host.sources.items:
+            return ModelCard(ModelRef(name, source=family), arch=arch)  # a family without a catalogue
+        cards = self._named(ModelRef(name, source=family))
+        if not cards:
+            close = close_matches(name, self._names(family))
+            raise UnknownArchitectureError(arch, families, tuple(f"{family}/{other}" for other in close))
+        return self._tagged(ModelRef(name), cards)
+
+    def elsewhere(self, card: ModelCard) -> tuple[str, ...]:
+        """References of all weights that sources publish under the card's name."""
+        found = self._by_source(card.ref.name).values()
+        return tuple(str(other.ref) for cards in found for other in cards if other.artifact)
+
+    # -- steps -----------------------------------------------------------------------------------------------
+
+    def _named(self, ref: ModelRef) -> tuple[ModelCard, ...]:
+        """All cards of the name in the source that was asked for, or that wins a bare name."""
+        if ref.source:
+            if ref.source != SOURCE:
+                self._host.get_source(ref.source)
+            return tuple(card for card in self._cards(ref.source) if card.ref.name == ref.name)
+        found = self._by_source(ref.name)
+        ordered = [name for name in (SOURCE, *self._registry.order) if name in found]
+        if not ordered and len(found) > 1:
+            raise AmbiguousNameError(ref.name, tuple(f"{name}/{ref.name}" for name in found))
+        winner = ordered[0] if ordered else next(iter(found), "")
+        return found.get(winner, ())
+
+    def _timm_spelling(self, ref: ModelRef) -> tuple[ModelCard, ...]:
+        """`resnet50.a1_in1k`, as timm writes it: the card of that name and tag, where a source has both."""
+        name, _, tag = ref.name.partition(".")
+        if not tag or ref.tag:
+            return ()
+        sources = [ref.source] if ref.source else self._source_names()
+        hits = [
+            card
+            for source in sources
+            for card in self._cards(source)
+            if card.ref.name == name and card.ref.tag == tag.lower()
+        ]
+        if len(hits) > 1:
+            raise AmbiguousNameError(ref.name, tuple(str(card.ref) for card in hits))
+        return tuple(replace(card, is_default=True) for card in hits)
+
+    def _tagged(self, ref: ModelRef, cards: tuple[ModelCard, ...]) -> ModelCard:
+        if not ref.tag:
+            return next((card for card in cards if card.is_default), cards[0])
+        for card in cards:
+            if card.ref.tag == ref.tag:
+                return card
+        tags = tuple(card.ref.tag for card in cards if card.ref.tag)
+        raise UnknownTagError(
+            f"{cards[0].ref.source}/{ref.name}", ref.tag, tags, close_matches(ref.tag, tags)
+        )
+
+    def _completed(self, card: ModelCard) -> ModelCard:
+        """A registry's card, with what it leaves out taken from its architecture's own card."""
+        if card.ref.source != SOURCE or not card.arch:
+            return card
+        own = self.resolve(ModelRef.parse(card.arch))
+        return replace(
+            card,
+            num_classes=own.num_classes if card.num_classes is None else card.num_classes,
+            in_ch=card.in_ch or own.in_ch,
+            stem=own.stem,
+            head=own.head,
+            task=own.task,
+            preprocess=own.preprocess,
+            labels=card.labels or own.labels,
+            params=own.params,
+        )
+
+    def _pinned(self, card: ModelCard) -> ModelCard:
+        pin: Digest | None = self._registry.pins.get(str(card.ref))
+        return card.with_digest(pin, "[pins] of the registry") if pin else card
+
+    # -- what there is ---------------------------------------------------------------------------------------
+
+    def _cards(self, source: str) -> tuple[ModelCard, ...]:
+        return tuple(self._registry.models.values()) if source == SOURCE else self._host.cards(source)
+
+    def _source_names(self) -> list[str]:
+        """The registry, the sources of the order, and the others by name."""
+        order = [SOURCE, *self._registry.order]
+        known = self._host.sources.items
+        return [name for name in order if name == SOURCE or name in known] + [
+            name for name in known if name not in order
+        ]
+
+    def _by_source(self, name: str) -> dict[str, tuple[ModelCard, ...]]:
+        found = {s: tuple(c for c in self._cards(s) if c.ref.name == name) for s in self._source_names()}
+        return {source: cards for source, cards in found.items() if cards}
+
+    def _names(self, source: str) -> set[str]:
+        sources = [source] if source else self._source_names()
+        return {card.ref.name for name in sources for card in self._cards(name)} | set(self._registry.aliases)
+
+    def _asked(self, ref: ModelRef) -> tuple[str, ...]:
+        return (
+            (ref.source,) if ref.source else tuple(name for name in self._source_names() if self._cards(name))
+        )
