@@ -645,7 +645,7 @@ class DoesNotFitError(AdaptError):
             return (
                 "nothing matches: is it the right architecture? match='ADAPTER' translates foreign key names"
             )
-        return "partial=True loads what fits and reports the rest"
+        return "partial=True (--partial) loads what fits and reports the rest"
 
     @staticmethod
     def _counted(names: tuple[str, ...]) -> str:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from zoomgr.adapt.match import choose_adapter
 from zoomgr.adapt.plan import Wishes, make_plan
 from zoomgr.host import PluginHost
-from zoomgr.records import Digest, Fresh, LoadPlan, LoadReport, ModelCard, ModelRef
-from zoomgr.resolve import Resolver
+from zoomgr.records import Digest, Fresh, LoadPlan, LoadReport, ModelCard
+from zoomgr.resolve import Ref, Resolver
 
 if TYPE_CHECKING:
     from torch import nn
@@ -88,7 +88,7 @@ class Loader:
         self._resolver = resolver
         self._file = file
 
-    def load(self, ref: ModelRef, weights: bool | ModelRef, request: Request) -> tuple[nn.Module, LoadReport]:
+    def load(self, ref: Ref, weights: bool | Ref, request: Request) -> tuple[nn.Module, LoadReport]:
         """Build the architecture and fill it; see `zoomgr.Zoo.load_with_report`."""
         prepared = self.prepare(ref, weights, request)
         if prepared.checkpoint:
@@ -98,7 +98,7 @@ class Loader:
                 apply(prepared.plan, prepared.module, prepared.checkpoint.tensors, initialised=prepared.build)
         return prepared.module.train(), prepared.report()
 
-    def prepare(self, ref: ModelRef, weights: bool | ModelRef, request: Request) -> Prepared:
+    def prepare(self, ref: Ref, weights: bool | Ref, request: Request) -> Prepared:
         """All that comes before a change: the file is fetched and read, the module built, the plan made."""
         clock = Clock()
         with clock.stage("resolve"):
@@ -120,7 +120,7 @@ class Loader:
             plan = self._plan(checkpoint, module, filled, own, request)
         return Prepared(str(filled.ref), digest, module, build, checkpoint, plan, clock)
 
-    def load_into(self, model: nn.Module, weights: ModelRef, request: Request) -> LoadReport:
+    def load_into(self, model: nn.Module, weights: Ref, request: Request) -> LoadReport:
         """Fill a module of the caller's own; see `zoomgr.Zoo.load_into`."""
         from zoomgr.adapt.apply_torch import apply
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from dataclasses import replace
+from pathlib import Path
 
 from zoomgr.errors import (
     AmbiguousNameError,
@@ -16,6 +17,9 @@ from zoomgr.host import PluginHost
 from zoomgr.records import Digest, ModelCard, ModelRef
 from zoomgr.registry import SOURCE, Registry
 
+Ref = str | Path | ModelRef | ModelCard
+"""What names weights: a reference, a path or glob, or the card that was found for one."""
+
 
 class Resolver:
     """Names -> cards, over the registries and every source's catalogue."""
@@ -24,15 +28,17 @@ class Resolver:
         self._host = host
         self._registry = registry
 
-    def resolve(self, text: str | ModelRef) -> ModelCard:
-        """The card that a reference means, complete and with its pin.
+    def resolve(self, text: Ref) -> ModelCard:
+        """The card that a reference means, complete and with its pin; a card means itself.
 
         Raises:
             InvalidRefError: the text is no reference.
             NotFoundError: nothing has the name, the tag or the source; or several files match a glob.
             PluginError: the plugin that would know is broken, or clashes with another.
         """
-        ref = text if isinstance(text, ModelRef) else ModelRef.parse(text)
+        if isinstance(text, ModelCard):
+            return text
+        ref = _parsed(text)
         ref = self._registry.aliases.get(ref.name, ref) if not ref.source and not ref.tag else ref
         if ref.scheme:
             return self._pinned(self._host.get_locator(ref.scheme).locate(ref))
@@ -186,3 +192,13 @@ class Resolver:
         return (
             (ref.source,) if ref.source else tuple(name for name in self._source_names() if self._cards(name))
         )
+
+
+def _parsed(text: str | Path | ModelRef) -> ModelRef:
+    match text:
+        case ModelRef():
+            return text
+        case Path():
+            return ModelRef(str(text), scheme="path")
+        case _:
+            return ModelRef.parse(text)

@@ -30,10 +30,9 @@ from zoomgr.records import (
     LoadPlan,
     LoadReport,
     ModelCard,
-    ModelRef,
 )
 from zoomgr.registry import Registry
-from zoomgr.resolve import Resolver
+from zoomgr.resolve import Ref, Resolver
 from zoomgr.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,9 +42,6 @@ if TYPE_CHECKING:
 
     from zoomgr.checkpoint import Checkpoint, Contents
     from zoomgr.look.predict import Prediction
-
-Ref = str | Path | ModelRef
-"""What names weights: a reference, or a path or glob."""
 
 
 class Zoo:
@@ -77,7 +73,7 @@ class Zoo:
 
     def resolve(self, ref: Ref) -> ModelCard:
         """The card that a reference means; see `zoomgr.resolve.Resolver.resolve` for its errors."""
-        return self._resolver.resolve(_parsed(ref))
+        return self._resolver.resolve(ref)
 
     show = resolve
 
@@ -231,7 +227,7 @@ class Zoo:
         """
         request = Request(arch, num_classes, in_ch, match, stem, partial, arch_kwargs=arch_kwargs)
         loader = self._at(offline).loader
-        module, report = loader.load(_parsed(ref), _weights(weights), request)
+        module, report = loader.load(ref, weights, request)
         return module.to(device=device, dtype=dtype), report
 
     def load_into(
@@ -253,7 +249,7 @@ class Zoo:
             ignore: globs of checkpoint keys that are left out.
         """
         request = Request(match=match, partial=partial, ignore=tuple(ignore))
-        return self.loader.load_into(model, _parsed(weights), request)
+        return self.loader.load_into(model, weights, request)
 
     def plan(
         self,
@@ -270,7 +266,7 @@ class Zoo:
     ) -> LoadPlan:
         """What `load_with_report` with the same arguments would do; fetches the weights, loads nothing."""
         request = Request(arch, num_classes, in_ch, match, stem, partial, arch_kwargs=arch_kwargs)
-        return self.loader.prepare(_parsed(ref), _weights(weights), request).plan
+        return self.loader.prepare(ref, weights, request).plan
 
     @property
     def loader(self) -> Loader:
@@ -313,23 +309,9 @@ class Zoo:
         if card.task != "classification" or not card.num_classes:
             raise CannotPredictError(str(card.ref), f"it is made for {card.task}")
         opened = open_image(Path(image))
-        prepare = self.preprocess(ref)
+        prepare = self.preprocess(card)
         names = class_names(card.labels, card.num_classes)
-        return predict(self.load(ref), prepare, opened, names, top=top)
-
-
-def _parsed(ref: Ref) -> ModelRef:
-    match ref:
-        case ModelRef():
-            return ref
-        case Path():
-            return ModelRef(str(ref), scheme="path")
-        case _:
-            return ModelRef.parse(ref)
-
-
-def _weights(weights: bool | Ref) -> bool | ModelRef:
-    return weights if isinstance(weights, bool) else _parsed(weights)
+        return predict(self.load(card), prepare, opened, names, top=top)
 
 
 def _local_file(artifact: Artifact) -> tuple[Path, Digest | None]:

@@ -67,7 +67,7 @@ class Index:
         return f"{self.url}/{dist}/"
 
     def allows(self, url: str) -> bool:
-        """Whether a file's URL is at least as safe as the index: https never leads to http or to this disk."""
+        """Whether a URL is at least as safe as the index: https never leads to http or to this disk."""
         return urlsplit(url).scheme in _SAFE_WAYS[urlsplit(self.url).scheme]
 
     def with_login(self, url: str) -> str:

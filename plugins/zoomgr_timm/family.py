@@ -16,6 +16,9 @@ from zoomgr_timm.catalogue import is_shipped_version, shipped
 if TYPE_CHECKING:
     from torch import nn
 
+IMAGE_CHANNELS = 3
+"""Input channels of every architecture that timm declares no first convolution for."""
+
 
 class TimmFamily:
     """`timm.create_model`."""
@@ -45,7 +48,7 @@ class TimmFamily:
         row = _row(name)
         if num_classes and not row.get("head"):
             raise CannotAdaptHeadError(f"timm/{name}", num_classes, "timm declares no classifier for it")
-        if in_ch is not None and in_ch != 3 and not row.get("stem"):
+        if in_ch is not None and in_ch != IMAGE_CHANNELS and not row.get("stem"):
             raise CannotAdaptStemError(f"timm/{name}", in_ch, "timm declares no first convolution for it")
         from timm import create_model
 

@@ -17,7 +17,7 @@ DEFAULTS: dict[str, Any] = {
     "mean": [0.485, 0.456, 0.406],
     "std": [0.229, 0.224, 0.225],
 }
-"""What a row of weights means by leaving a key out; "timm/" is the hub id timm/NAME.TAG, as timm itself writes it."""
+"""What a row means by leaving a key out; "timm/" is the hub id timm/NAME.TAG, as timm itself writes it."""
 
 _FACTS = (
     "num_classes",
@@ -33,6 +33,16 @@ _FACTS = (
     "paper_ids",
     "paper_name",
 )
+
+_HEADS = {
+    "gemma4_vit_167m_enc": [],
+    "gemma4_vit_570m_enc": [],
+    "levit_384_s8": ["head.linear", "head_dist.linear"],
+    "levit_conv_384_s8": ["head.linear", "head_dist.linear"],
+    "mobilenetv5_300m_enc": [],
+}
+"""Where timm 1.0.31 declares a `classifier` that is not there, or one of two: found by building every architecture
+with another count of classes."""
 
 
 def make_catalogue() -> dict[str, Any]:
@@ -66,7 +76,7 @@ def architecture_row(name: str) -> dict[str, Any]:
     cfg = get_pretrained_cfg(name)
     if cfg is None:
         return {}
-    row: dict[str, Any] = {"stem": _paths(cfg.first_conv), "head": _paths(cfg.classifier)}
+    row: dict[str, Any] = {"stem": _paths(cfg.first_conv), "head": _HEADS.get(name, _paths(cfg.classifier))}
     if cfg.num_classes != DEFAULTS["num_classes"]:
         row["num_classes"] = cfg.num_classes
     row = row | {"default": cfg.tag} if cfg.has_weights else _described(cfg) | row

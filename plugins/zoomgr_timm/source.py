@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from typing import Any
 
 from zoomgr.api import (
@@ -21,6 +21,8 @@ from zoomgr_timm.catalogue import current
 HUB = "https://huggingface.co"
 HUB_FILENAME = "model.safetensors"
 """What timm asks a hub repository for first (timm/models/_hub.py, `load_state_dict_from_hf`)."""
+_LABELS = {1000: "imagenet-1k"}
+_WIDEST_EMBEDDING = 1280
 
 
 class TimmSource:
@@ -70,7 +72,7 @@ def _card(name: str, tag: str, architecture: dict[str, Any], row: dict[str, Any]
         head=head,
         task=task,
         preprocess=_preprocess(row),
-        labels="imagenet-1k" if tag and task == "classification" and row["num_classes"] == 1000 else "",
+        labels=_LABELS.get(row["num_classes"], "") if tag and task == "classification" else "",
         license=row["license"],
         provenance=_provenance(row),
         notes=_notes(row),
@@ -80,9 +82,9 @@ def _card(name: str, tag: str, architecture: dict[str, Any], row: dict[str, Any]
 def _has_classes(count: int) -> bool:
     """Whether the outputs are classes, not the embedding of a CLIP model.
 
-    The widths of embeddings are multiples of 64 up to 1280; no label set that timm has weights for has such a count.
+    The widths of embeddings are multiples of 64 up to 1280, and no label set of timm's has such a count.
     """
-    return count > 0 and not (count % 64 == 0 and count <= 1280)
+    return count > 0 and not (count % 64 == 0 and count <= _WIDEST_EMBEDDING)
 
 
 def _artifact(name: str, tag: str, row: dict[str, Any]) -> Artifact:
@@ -112,36 +114,35 @@ def _preprocess(row: dict[str, Any]) -> Preprocess:
         (row["input_size"][1], row["input_size"][2]),
         row["crop_pct"],
         row["crop_mode"],
-        tuple(row["mean"]),
-        tuple(row["std"]),
+        (tuple(row["mean"]), tuple(row["std"])),
         row["interpolation"],
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _interned(
     size: tuple[int, int],
     crop_pct: float,
     crop_mode: str,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
+    mean_and_std: tuple[tuple[float, ...], tuple[float, ...]],
     interpolation: str,
 ) -> Preprocess:
     """Two thousand cards share some two hundred ways of preprocessing.
 
-    Source of the resize: timm/data/transforms_factory.py, `transforms_imagenet_eval`: floor(size / crop_pct), of the
-    shorter side for a centre crop, of both sides for the other modes and for sizes that are not square.
+    Source of the resize: timm/data/transforms_factory.py, `transforms_imagenet_eval`: floor(size / crop_pct),
+    of the shorter side for a centre crop, of both for the other modes and for sizes that are not square.
     """
     scaled = tuple(math.floor(side / crop_pct) for side in size)
     is_square_crop = crop_mode == "center" and scaled[0] == scaled[1]
-    return Preprocess(size, scaled[:1] if is_square_crop else scaled, mean, std, interpolation, crop_mode)
+    return Preprocess(size, scaled[:1] if is_square_crop else scaled, *mean_and_std, interpolation, crop_mode)
 
 
 def _provenance(row: dict[str, Any]) -> str:
-    paper = row.get("paper_ids", "")
+    paper: str = row.get("paper_ids", "")
     if paper.startswith("arXiv:"):
         paper = f"https://arxiv.org/abs/{paper.removeprefix('arXiv:')}"
-    return row.get("origin_url") or paper or row.get("paper_name", "")
+    provenance: str = row.get("origin_url") or paper or row.get("paper_name", "")
+    return provenance
 
 
 def _notes(row: dict[str, Any]) -> str:

@@ -33,19 +33,19 @@ class TorchvisionFamily:
     def build(
         self, name: str, *, num_classes: int | None = None, in_ch: int | None = None, **kwargs: Any
     ) -> nn.Module:
-        """The module in train mode, with the keys and shapes of the default weights unless `kwargs` say otherwise.
+        """The module in train mode, with keys and shapes of the default weights unless `kwargs` say else.
 
         Args:
             name: one of `names()`, or another model that the installed torchvision has.
             num_classes: outputs of the head; None keeps those of the default weights.
             in_ch: input channels; None keeps three.
-            kwargs: of the builder. `frozen_norm_eps` is ours: the eps of the FrozenBatchNorm2d that replace the
-                backbone's BatchNorm2d, None to keep those. Detectors need `image_mean` and `image_std` of
-                `in_ch` values each when `in_ch` is not three.
+            kwargs: of the builder. `frozen_norm_eps` is ours: the eps of the FrozenBatchNorm2d that replace
+                the backbone's BatchNorm2d, None to keep those. Detectors need `image_mean` and `image_std`
+                of `in_ch` values each when `in_ch` is not three.
 
         Raises:
             CannotAdaptHeadError: this architecture has no head to change.
-            CannotAdaptStemError: this architecture has no stem to change, or normalises three channels itself.
+            CannotAdaptStemError: it has no stem to change, or normalises three channels itself.
             UnknownArchitectureError: torchvision has no such model.
         """
         row = _row(name)
@@ -105,7 +105,7 @@ def _build(name: str, arguments: dict[str, Any]) -> nn.Module:
 
 
 def _freeze_norms(backbone: nn.Module, eps: float) -> None:
-    """Put FrozenBatchNorm2d where the builder has put BatchNorm2d, as it does itself when it is given weights."""
+    """Put FrozenBatchNorm2d in the place of BatchNorm2d, as the builders do when they are given weights."""
     from torch import nn
     from torchvision.ops import FrozenBatchNorm2d
 

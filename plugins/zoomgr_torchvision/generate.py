@@ -50,7 +50,15 @@ _FROZEN_NORM_EPS = {
 """Detectors whose weights belong to a backbone with FrozenBatchNorm2d, and its eps (`overwrite_eps` in
 torchvision/models/detection): their builders do this only when they are given weights."""
 _SWITCHES = {"googlenet", "inception_v3"}
-_RENAMED = {"densenet", "vision_transformer", "faster_rcnn", "fcos", "keypoint_rcnn", "mask_rcnn", "retinanet"}
+_RENAMED = {
+    "densenet",
+    "vision_transformer",
+    "faster_rcnn",
+    "fcos",
+    "keypoint_rcnn",
+    "mask_rcnn",
+    "retinanet",
+}
 """Modules of torchvision.models whose loading renames keys; their files may have the old names."""
 _NOTES = {
     "vgg16@imagenet1k_features": "only the features have values, the classifier is NaN: it cannot classify",
@@ -115,7 +123,8 @@ def _task(name: str) -> str:
 def _module(name: str) -> str:
     from torchvision.models import get_model_builder
 
-    return get_model_builder(name).__module__.rpartition(".")[2]
+    module: str = get_model_builder(name).__module__
+    return module.rpartition(".")[2]
 
 
 def _build_args(name: str, weights: Any) -> dict[str, Any]:
@@ -140,7 +149,7 @@ def _build_args(name: str, weights: Any) -> dict[str, Any]:
 
 
 def _layers(name: str, build_args: dict[str, Any]) -> dict[str, Any]:
-    """Paths of the convolutions that take the picture, and of the layers that depend on the counts of outputs."""
+    """Paths of the convolutions that take the picture, and of the layers that give the outputs."""
     from torchvision.models import get_model_builder
 
     builder = get_model_builder(name)

@@ -1,7 +1,8 @@
 """Key names of published files that are older than the modules of today.
 
-torchvision renames these while it loads (`_load_from_state_dict` of the modules named below, and `_load_state_dict` of
-torchvision/models/densenet.py); the files at download.pytorch.org keep the names that they were saved with.
+torchvision renames these while it loads (`_load_from_state_dict` of the modules named below, and
+`_load_state_dict` of torchvision/models/densenet.py); the files at download.pytorch.org keep the names that
+they were saved with.
 """
 
 from __future__ import annotations

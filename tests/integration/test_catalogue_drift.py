@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torchvision
 from torch import nn
 from torchvision.models import WeightsEnum, get_model, get_model_weights, list_models
 from torchvision.ops import FrozenBatchNorm2d
+
 from zoomgr_timm import generate as timm_catalogue
 from zoomgr_timm.catalogue import shipped as shipped_timm
 from zoomgr_torchvision import generate as torchvision_catalogue
@@ -121,8 +123,7 @@ def test_the_family_builds_what_torchvision_builds_for_its_weights(
     }
     for weights in get_model_weights(name):
         theirs, wanted = published(name, weights)
-        arguments = build_args[weights.name.lower()]
-        ours = on_meta(lambda arguments=arguments: TorchvisionFamily().build(name, **arguments))
+        ours = on_meta(partial(TorchvisionFamily().build, name, **build_args[weights.name.lower()]))
 
         assert {key: tuple(value.shape) for key, value in ours.state_dict().items()} == wanted
         assert frozen_eps(ours) == frozen_eps(theirs)
@@ -141,13 +142,13 @@ IMAGE_MODELS = [
 
 @pytest.mark.parametrize("name", [name for name in IMAGE_MODELS if name in FLOAT_MODELS])
 def test_the_declared_stem_is_what_a_picture_meets_first(name: str) -> None:
-    """The first module with parameters that is called, and called with the picture's channels."""
+    """The first layer with a weight that is called; and the head is the last."""
     row = shipped_torchvision()["models"][name]
     size = row.get("build_args", {}).get("image_size", 224)
     model = on_meta(lambda: TorchvisionFamily().build(name)).eval().to("meta")
     called: list[str] = []
     for path, module in model.named_modules():
-        if any(True for _ in module.parameters(recurse=False)):
+        if isinstance(getattr(module, "weight", None), nn.Parameter):
             module.register_forward_hook(lambda *_, path=path: called.append(path))
 
     model(torch.zeros(1, 3, size, size, device="meta"))

@@ -6,7 +6,7 @@ import gzip
 import io
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def fetch(
-    store: Store, url: str, mirrors: dict[str, tuple[str, ...]] | None = None, *, offline: bool = False
+    store: Store, url: str, mirrors: Mapping[str, tuple[str, ...]] | None = None, *, offline: bool = False
 ) -> CacheEntry:
     """What a reference with this URL brings into the cache."""
     card = UrlSource().locate(ModelRef.parse(url))
@@ -258,7 +258,7 @@ def test_a_host_without_tls_is_unreachable_over_https(nginx: Nginx, store: Store
 
 @pytest.mark.parametrize("there", ["https", "ftp", "file"])
 def test_no_redirect_leads_away_from_safety(there: str) -> None:
-    """Never from https to http, nor to another scheme (the rule alone is asked: there is no TLS server here)."""
+    """Never from https to http, nor to another scheme (only the rule is asked: no server here speaks TLS)."""
     import requests
 
     here = "https" if there == "https" else "http"

@@ -71,7 +71,7 @@ def trunk_and_head(model: torch.nn.Module) -> tuple[Callable[[torch.Tensor], tor
     """The features before the head, as a function, and the head."""
 
     def features(image: torch.Tensor) -> torch.Tensor:
-        with torch.inference_mode():
+        with torch.no_grad():
             out: torch.Tensor = model.forward_head(model.forward_features(image), pre_logits=True)  # type: ignore[operator]  # (timm's)
             return out
 

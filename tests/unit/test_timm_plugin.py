@@ -12,11 +12,8 @@ from typing import Any
 
 import pytest
 import torch
-import zoomgr_timm.catalogue
-from zoomgr_timm.catalogue import shipped
-from zoomgr_timm.family import TimmFamily
-from zoomgr_timm.source import TimmSource
 
+import zoomgr_timm.catalogue
 from zoomgr.api import (
     ArchitectureFamily,
     CannotAdaptHeadError,
@@ -29,6 +26,9 @@ from zoomgr.api import (
     UnknownArchitectureError,
     UnknownSourceError,
 )
+from zoomgr_timm.catalogue import shipped
+from zoomgr_timm.family import TimmFamily
+from zoomgr_timm.source import TimmSource
 
 
 def never(key: str, make: Callable[[], bytes]) -> bytes:
@@ -75,7 +75,7 @@ def test_the_plugin_keeps_the_protocols() -> None:
 
 
 def test_every_architecture_and_tag_is_listed_once(cards: dict[str, ModelCard]) -> None:
-    """timm 1.0.31 lists 1371 architectures and 1826 tags; those without any get a card each."""
+    """The library lists 1371 architectures and 1826 tags; those without any get a card each."""
     assert shipped()["version"] == "1.0.31"
     names = {card.ref.name for card in cards.values()}
     assert len(names) == 1371
@@ -113,7 +113,7 @@ def test_a_card_holds_what_timm_publishes(cards: dict[str, ModelCard]) -> None:
 
 
 def test_the_plain_url_beside_a_hub_id_is_another_file() -> None:
-    """It stays in the data with its digest, but a card offers the hub's file, which the digest says nothing of."""
+    """It stays in the data with its digest, which says nothing of the hub's file."""
     row = shipped()["weights"]["resnet50.a1_in1k"]
 
     assert row["url"].endswith("/resnet50_a1_0-14fe96d1.pth")
@@ -173,14 +173,14 @@ def test_only_classifiers_have_labels(
     ("ref", "crop", "resize"),
     [
         ("volo_d5_512@sail_in1k", "center", (445,)),
-        ("naflexvit_base_patch16_siglip@v2_webli", "squash", (384, 384)),
+        ("dm_nfnet_f0@dm_in1k", "squash", (213, 213)),
         ("mobilenetv3_large_100@ra_in1k", "center", (256,)),
     ],
 )
 def test_the_resize_is_the_size_over_the_crop(
     cards: dict[str, ModelCard], ref: str, crop: str, resize: tuple[int, ...]
 ) -> None:
-    """timm rounds down; a centre crop resizes the shorter side, the others both."""
+    """The library rounds down; a centre crop resizes the shorter side, the others both."""
     preprocess = cards[ref].preprocess
 
     assert preprocess
@@ -194,7 +194,7 @@ def test_models_with_several_stems_and_heads_name_all(cards: dict[str, ModelCard
 
 
 def test_an_unknown_licence_is_none(cards: dict[str, ModelCard]) -> None:
-    """timm writes "unknown", or nothing."""
+    """It is written "unknown", or not at all."""
     assert cards["res2net50_14w_8s@in1k"].license == ""
     assert not any(card.license == "unknown" for card in cards.values())
 
@@ -253,7 +253,7 @@ def test_the_shipped_catalogue_serves_its_version_and_none(
 def test_a_family_asks_the_library_when_the_version_is_another(
     monkeypatch: pytest.MonkeyPatch, family: TimmFamily
 ) -> None:
-    """timm itself declares stem and head."""
+    """The library itself declares stem and head."""
     set_version(monkeypatch, "1.0.15")
 
     model = family.build("resnet10t", num_classes=9)
@@ -272,6 +272,7 @@ def test_a_family_asks_the_library_when_the_version_is_another(
         ("resnet10t", {"conv1.0"}, {"fc"}),
         ("tf_efficientnet_lite0", {"conv_stem"}, {"classifier"}),
         ("deit_tiny_distilled_patch16_224", {"patch_embed.proj"}, {"head", "head_dist"}),
+        ("levit_384_s8", {"stem.conv1.linear"}, {"head.linear", "head_dist.linear"}),
     ],
 )
 def test_stem_and_head_change_and_the_rest_stays(
@@ -298,6 +299,8 @@ def test_what_cannot_be_changed_is_refused(family: TimmFamily) -> None:
     """No declared classifier, no declared first convolution, no such architecture."""
     with pytest.raises(CannotAdaptHeadError):
         family.build("qwen3_vit_88m_enc", num_classes=9)
+    with pytest.raises(CannotAdaptHeadError):
+        family.build("mobilenetv5_300m_enc", num_classes=9)  # would be ignored without a word
     with pytest.raises(CannotAdaptStemError):
         family.build("csatv2", in_ch=4)
     with pytest.raises(UnknownArchitectureError, match="resnet50"):

@@ -61,7 +61,7 @@ def read_entry(path: Path, base: Path) -> CacheEntry | None:
     """
     try:
         entry = _entry(json.loads(path.read_bytes()), base)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CacheDamagedError(str(path), reason_of(error)) from error

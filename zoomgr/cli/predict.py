@@ -18,5 +18,5 @@ def command(run: Run, ref: str, image: Path, top: int) -> None:
     """Print the most likely classes of a picture, with percentages."""
     card = run.zoo.resolve(ref)
     say_who_won(run, ref, card)
-    predictions = run.zoo.predict(card.ref, image, top=top)
+    predictions = run.zoo.predict(card, image, top=top)
     run.emit(predictions, (f"{found.probability:6.1%}  {found.name}" for found in predictions))

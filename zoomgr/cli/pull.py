@@ -20,7 +20,7 @@ def command(run: Run, refs: tuple[str, ...]) -> None:
     for ref in refs:
         card = run.zoo.resolve(ref)
         say_who_won(run, ref, card)
-        entries.append(run.zoo.pull(card.ref))
+        entries.append(run.zoo.pull(card))
         say_how_proven(run, entries[-1])
     run.table(entries, ("reference", "digest", "bytes", "path"), (_row(entry) for entry in entries))
 

@@ -1,0 +1,242 @@
+"""Files become named tensors: by content, mapped where possible, with a reason where not."""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from zoomgr.checkpoint import read
+from zoomgr.errors import UnreadableCheckpointError
+from zoomgr.records import TensorSpec
+
+STATE = {"conv.weight": torch.arange(2000.0).reshape(20, 100), "conv.bias": torch.arange(20).half()}
+
+
+def _zip(saved: Any, path: Path) -> None:
+    torch.save(saved, path)
+
+
+def _old(saved: Any, path: Path) -> None:
+    torch.save(saved, path, _use_new_zipfile_serialization=False)
+
+
+def _safetensors(saved: Any, path: Path) -> None:
+    save_file(saved, path, metadata={"format": "pt"})
+
+
+Save = Callable[[Any, Path], None]
+ALL = pytest.mark.parametrize(
+    ("save", "form"), [(_zip, "torch-zip"), (_old, "torch-legacy"), (_safetensors, "safetensors")]
+)
+MAPPED = pytest.mark.parametrize("save", [_zip, _safetensors])
+
+
+@ALL
+def test_a_format_is_known_by_content_and_gives_every_tensor(tmp_path: Path, save: Save, form: str) -> None:
+    """Blobs of the cache have no extension."""
+    save(STATE, tmp_path / "0676ba61")
+
+    checkpoint = read(tmp_path / "0676ba61")
+
+    assert form == checkpoint.format
+    assert list(checkpoint.tensors) == [spec.name for spec in checkpoint.specs]
+    assert {
+        TensorSpec("conv.weight", (20, 100), "float32"),
+        TensorSpec("conv.bias", (20,), "float16"),
+    } == set(checkpoint.specs)
+    for name, tensor in STATE.items():
+        assert torch.equal(tensor, checkpoint.tensors[name])
+
+
+@pytest.mark.parametrize("save", [_zip, _old])
+def test_a_training_state_is_unwrapped(tmp_path: Path, save: Save) -> None:
+    """What lies beside the weights is named, not lost and not loaded."""
+    model = torch.nn.DataParallel(torch.nn.Linear(2, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    state = {"epoch": 3, "state_dict": model.state_dict(), "optimizer": optimizer.state_dict()}
+    save(state, tmp_path / "net.pth.tar")
+
+    checkpoint = read(tmp_path / "net.pth.tar")
+
+    assert ["weight", "bias"] == [spec.name for spec in checkpoint.specs]
+    assert ("state_dict", "module.") == checkpoint.wrappers
+    assert ("epoch", "optimizer") == checkpoint.metadata["beside"]
+
+
+def test_the_texts_of_a_safetensors_file_are_its_metadata(tmp_path: Path) -> None:
+    """Licences and origins are kept there."""
+    _safetensors(STATE, tmp_path / "x")
+
+    assert {"format": "pt"} == read(tmp_path / "x").metadata
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="asks the Linux kernel what is mapped")
+@MAPPED
+def test_tensors_lie_in_a_map_of_the_file(tmp_path: Path, save: Save) -> None:
+    """Nothing is copied: loading costs no memory, and processes share the pages."""
+    path = tmp_path / "mapped-file"
+    save(STATE, path)
+
+    checkpoint = read(path)
+
+    maps = [line.split()[0] for line in Path("/proc/self/maps").read_text().splitlines() if str(path) in line]
+    spans = [tuple(int(number, 16) for number in span.split("-")) for span in maps]
+    for tensor in checkpoint.tensors.values():
+        assert any(begin <= tensor.data_ptr() < end for begin, end in spans)
+
+
+@MAPPED
+def test_training_in_place_leaves_the_file_alone(tmp_path: Path, save: Save) -> None:
+    """The map is private, and a read-only blob can be mapped."""
+    path = tmp_path / "x"
+    save(STATE, path)
+    path.chmod(0o444)
+    before = path.read_bytes()
+
+    read(path).tensors["conv.weight"].add_(1)
+
+    assert before == path.read_bytes()
+
+
+def test_parameters_come_as_plain_tensors(tmp_path: Path) -> None:
+    """What a file says of gradients is not the reader's wish."""
+    torch.save({"a": torch.nn.Parameter(torch.ones(2))}, tmp_path / "x")
+
+    tensor = read(tmp_path / "x").tensors["a"]
+
+    assert not tensor.requires_grad
+    assert not isinstance(tensor, torch.nn.Parameter)
+
+
+def test_tensors_without_values_are_not_read_as_weights(tmp_path: Path) -> None:
+    """Tensors of the meta device have a shape only, sparse ones fill no parameter."""
+    shapeless, sparse = torch.ones(3, device="meta"), torch.eye(2).to_sparse()
+    torch.save({"a": torch.ones(2), "shape": shapeless, "sparse": sparse}, tmp_path / "x")
+
+    checkpoint = read(tmp_path / "x")
+
+    assert ["a"] == list(checkpoint.tensors)
+    assert ("shape", "sparse") == checkpoint.metadata["beside"]
+
+
+def _repacked(path: Path, change: Callable[[str, bytes], bytes], compression: int) -> None:
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, change(name, content))
+
+
+def test_a_compressed_archive_is_read_right(tmp_path: Path) -> None:
+    """torch maps compressed records as if they were values, and gives noise."""
+    _zip(STATE, tmp_path / "x")
+    _repacked(tmp_path / "x", lambda _, content: content, zipfile.ZIP_DEFLATED)
+
+    tensors = read(tmp_path / "x").tensors
+
+    assert all(torch.equal(STATE[name], tensors[name]) for name in STATE)
+
+
+def test_a_record_that_is_too_short_is_refused(tmp_path: Path) -> None:
+    """torch maps the bytes after it too, and gives whatever they are."""
+    _zip(STATE, tmp_path / "x")
+    _repacked(
+        tmp_path / "x",
+        lambda name, content: content[:-4] if name.endswith("data/0") else content,
+        zipfile.ZIP_STORED,
+    )
+
+    with pytest.raises(UnreadableCheckpointError, match="7996"):
+        read(tmp_path / "x")
+
+
+class AcmeFormat:
+    """A third party's format: one tensor of as many ones as the file has bytes."""
+
+    name = "acme"
+
+    def recognises(self, path: Path, first_bytes: bytes) -> bool:
+        """Everything, to show that it is asked first."""
+        return first_bytes.startswith(b"PK")
+
+    def read(self, path: Path) -> Mapping[str, Any]:
+        """The tensor, wrapped."""
+        return {"state_dict": {"ones": torch.ones(path.stat().st_size)}}
+
+
+def test_formats_of_plugins_are_asked_first_and_unwrapped_alike(tmp_path: Path) -> None:
+    """A plugin knows its files better than the built-in guess by magic number."""
+    (tmp_path / "x").write_bytes(b"PK!")
+
+    checkpoint = read(tmp_path / "x", [AcmeFormat()])
+
+    assert "acme" == checkpoint.format
+    assert (TensorSpec("ones", (3,), "float32"),) == checkpoint.specs
+
+
+def _saved(saved: Any, save: Save, tmp_path: Path, cut: int = 0) -> bytes:
+    save(saved, tmp_path / "made")
+    content = (tmp_path / "made").read_bytes()
+    return content[:-cut] if cut else content
+
+
+def _plain_zip(tmp_path: Path, *names: str) -> bytes:
+    with zipfile.ZipFile(tmp_path / "made.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, "x")
+    return (tmp_path / "made.zip").read_bytes()
+
+
+def _protocol_4(saved: Any, path: Path) -> None:
+    torch.save(saved, path, pickle_protocol=4)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (lambda _: b"", "empty"),
+        (lambda _: b"\n<!DOCTYPE html><html>sign in</html>", "HTML"),
+        (lambda _: b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "git lfs pull"),
+        (lambda _: gzip.compress(b"x"), "gzip"),
+        (lambda _: b"\x89HDF\r\n\x1a\n", "HDF5"),
+        (lambda _: b"weights!" * 9, "77 65 69 67 68 74 73 21"),
+        (lambda _: pickle.dumps({"a": 1}), "torch.save did not write it"),
+        (lambda tmp: _plain_zip(tmp, "photo.jpg"), "photo.jpg"),
+        (lambda tmp: _plain_zip(tmp), "nothing"),
+        (lambda tmp: _plain_zip(tmp, "x/data.pkl", "x/constants.pkl"), "TorchScript"),
+        (lambda tmp: _plain_zip(tmp, "x/data.pkl"), "pickle is damaged"),
+        (lambda tmp: _saved(STATE, _zip, tmp, cut=100), "cut or damaged"),
+        (lambda tmp: _saved(STATE, _old, tmp, cut=100), "cut or damaged"),
+        (lambda tmp: _saved(STATE, _safetensors, tmp, cut=100), "bytes of values"),
+        (lambda tmp: _saved(torch.ones(3), _zip, tmp), "holds a Tensor"),
+        (lambda tmp: _saved([1, 2], _old, tmp), "holds a list"),
+        (lambda tmp: _saved({"epoch": 3}, _zip, tmp), r"only epoch \(int\)"),
+        (lambda tmp: _saved({"a": torch.ones(2), "b": b"x"}, _protocol_4, tmp), "Unsupported operand"),
+    ],
+)
+def test_what_is_no_checkpoint_is_refused_with_a_reason(
+    tmp_path: Path, content: Callable[[Path], bytes], says: str
+) -> None:
+    """A reason that one can act on, and never torch's advice to read the file unsafely."""
+    path = tmp_path / "blob"
+    path.write_bytes(content(tmp_path))
+
+    with pytest.raises(UnreadableCheckpointError, match=says) as caught:
+        read(path)
+
+    assert "weights_only" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["missing", "."])
+def test_a_path_that_cannot_be_opened_is_an_error_of_ours(tmp_path: Path, name: str) -> None:
+    """A missing file and a folder are no tracebacks."""
+    with pytest.raises(UnreadableCheckpointError, match=r"No such file|Is a directory"):
+        read(tmp_path / name)
