@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self
 
-from zoomgr.errors import InvalidPlanError, InvalidRefError
+from zoomgr.errors import InvalidPlanError, InvalidRefError, listed
 
 # -- what a file is ------------------------------------------------------------------------------------------
 
@@ -445,6 +445,27 @@ class LoadPlan:
         if problems:
             raise InvalidPlanError(self.adapter, tuple(problems))
 
+    def __str__(self) -> str:
+        adapted = [move for move in self.moves if move.is_adapted]
+        loaded = len(self.moves) - len(adapted)
+        return "\n".join(
+            [
+                f"{loaded} of {len(self.target)} tensors loaded, keys matched by {self.adapter}",
+                *_grouped("adapted", ((move.target, str(move.op)) for move in adapted)),
+                *_grouped("fresh", ((item.target, item.reason) for item in self.fresh)),
+                *_grouped("unused", ((item.source, item.reason) for item in self.unused)),
+            ]
+        )
+
+
+def _grouped(what: str, reasons: Iterable[tuple[str, str]]) -> Iterable[str]:
+    """A line for each reason, with the names that it holds for."""
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons:
+        names.setdefault(reason, []).append(name)
+    for reason, those in names.items():
+        yield f"{len(those)} {what} ({reason}): {listed(tuple(those))}"
+
 
 def _partition_problems(side: str, listed: Iterable[str], keys: Mapping[str, Any]) -> Iterable[str]:
     counts = Counter(listed)
@@ -506,6 +527,15 @@ class LoadReport:
         total = sum(numel.values())
         names: tuple[str, ...] = getattr(self, kind)
         return sum(numel[name] for name in names) / total if total else 0.0
+
+    def __str__(self) -> str:
+        shares = (
+            ("loaded", self.share("loaded")),
+            ("adapted", self.share("adapted")),
+            ("fresh", self.share("fresh")),
+        )
+        values = ", ".join(f"{share:.1%} {what}" for what, share in shares if share)
+        return f"{self.ref}: {values} of the network's values\n{self.plan}"
 
 
 # -- who provides what ---------------------------------------------------------------------------------------

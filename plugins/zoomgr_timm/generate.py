@@ -41,8 +41,8 @@ _HEADS = {
     "levit_conv_384_s8": ["head.linear", "head_dist.linear"],
     "mobilenetv5_300m_enc": [],
 }
-"""Where timm 1.0.31 declares a `classifier` that is not there, or one of two: found by building every architecture
-with another count of classes."""
+"""Where timm 1.0.31 declares a `classifier` that is not there, or one of two: found by building every
+architecture with another count of classes."""
 
 
 def make_catalogue() -> dict[str, Any]:

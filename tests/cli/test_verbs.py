@@ -208,7 +208,14 @@ def test_plan_shows_what_a_load_would_do(zoomgr: Say) -> None:
     signs = [line.split("\t")[0] for line in told.out.splitlines()]
     assert told.code == 0
     assert signs == ["~", "+", "+", "-", "-"]
-    assert "0 tensors loaded, 1 adapted, 2 fresh, 2 of the checkpoint unused" in told.err
+    assert told.err == (
+        "0 of 3 tensors loaded, keys matched by acme-keys\n"
+        "1 adapted (StemExpand(in_ch=4, policy='zero')): stem.weight\n"
+        "2 fresh (head for 9 classes): head.weight, head.bias\n"
+        "2 unused (replaced head): last/w, last/b\n"
+    )
+    moves = zoomgr("plan", "tiny", "--in-ch", "4", "--json").json["moves"]
+    assert moves[0]["op"] == {"op": "StemExpand", "in_ch": 4, "policy": "zero"}
 
 
 def test_predict_prints_names_and_percentages(zoomgr: Say) -> None:

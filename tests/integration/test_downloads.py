@@ -8,7 +8,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from servers.caches import left_behind, sha256
@@ -273,6 +273,44 @@ def test_no_redirect_leads_away_from_safety(there: str) -> None:
 
     assert "refused" in caught.value.reason
     assert "pw" not in repr(caught.value)
+
+
+def test_a_redirect_to_a_file_is_refused_before_it_is_followed(nginx: Nginx, store: Store) -> None:
+    """By our own rule, not by what requests happens to support."""
+    with pytest.raises(UnreachableError) as caught:
+        fetch(store, f"{nginx.url}/elsewhere")
+
+    assert caught.value.reason == "it redirects from http to file, which is refused"
+
+
+def test_a_malformed_url_shows_no_secret() -> None:
+    """Libraries quote the whole URL when they cannot parse it."""
+    with (
+        pytest.raises(UnreachableError) as caught,
+        HttpTransport().open("http://me:hunter2@h:99999/x?t=s3cret"),
+    ):
+        pytest.fail("it was opened")
+
+    assert "hunter2" not in f"{caught.value} {caught.value!r}"
+    assert "s3cret" not in f"{caught.value} {caught.value!r}"
+
+
+def test_a_short_body_is_noticed_even_if_the_library_does_not_look() -> None:
+    """urllib3 1 ends such a body in silence."""
+
+    class Silent:
+        headers: ClassVar = {"Content-Length": "10"}
+        status_code = 200
+
+        def iter_content(self, size: int) -> Iterator[bytes]:
+            yield b"1234567"
+
+    body: Any = zoomgr_url.http.HttpBody("http://h/x", Silent())  # type: ignore[arg-type] # [all it needs of one]
+
+    with pytest.raises(TruncatedBodyError) as caught:
+        list(body)
+
+    assert (caught.value.received_bytes, caught.value.expected_bytes) == (7, 10)
 
 
 def test_no_message_shows_a_secret(store: Store) -> None:

@@ -32,6 +32,7 @@ http {{
         listen 127.0.0.1:{port};
         root {folder};
         index index.html;
+        location = /-/ready {{ access_log off; return 204; }}
         {extra}
     }}
 }}
@@ -87,9 +88,21 @@ def serving(folder: Path, scratch: Path, extra: str = "") -> Iterator[Nginx]:
             stderr=subprocess.DEVNULL,
         )
     try:
+        # Also because a SIGTERM that comes while nginx starts is noted and then slept over.
+        _wait_until_ready(port, log)
         yield Nginx(f"http://127.0.0.1:{port}", folder, scratch)
     finally:
         status = process.poll()
         process.terminate()
         process.wait(timeout=30)
         assert status is None, f"nginx ended by itself: {log.read_text()}"
+
+
+def _wait_until_ready(port: int, log: Path) -> None:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as probe:
+            probe.sendall(b"GET /-/ready HTTP/1.0\r\n\r\n")
+            answer = probe.recv(100)
+    except OSError as error:
+        pytest.fail(f"nginx does not answer ({error}): {log.read_text()}")
+    assert b" 204 " in answer

@@ -212,7 +212,7 @@ def _protocol_4(saved: Any, path: Path) -> None:
         (lambda tmp: _plain_zip(tmp, "photo.jpg"), "photo.jpg"),
         (lambda tmp: _plain_zip(tmp), "nothing"),
         (lambda tmp: _plain_zip(tmp, "x/data.pkl", "x/constants.pkl"), "TorchScript"),
-        (lambda tmp: _plain_zip(tmp, "x/data.pkl"), "pickle is damaged"),
+        (lambda tmp: _plain_zip(tmp, "x/data.pkl"), "cut or damaged"),
         (lambda tmp: _saved(STATE, _zip, tmp, cut=100), "cut or damaged"),
         (lambda tmp: _saved(STATE, _old, tmp, cut=100), "cut or damaged"),
         (lambda tmp: _saved(STATE, _safetensors, tmp, cut=100), "bytes of values"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from pypi_simple import PYPI_SIMPLE_ENDPOINT, ProjectPage
 from servers.caches import left_behind, sha256
 from servers.faulty import Answer, answering
@@ -37,7 +38,7 @@ from zoomgr.cache.store import Store
 from zoomgr.records import CacheEntry
 from zoomgr_pypi import PypiSource, PypiTransport
 from zoomgr_pypi.choose import find_wheel
-from zoomgr_pypi.index import Index
+from zoomgr_pypi.index import Index, page_of
 from zoomgr_pypi.pip_config import PipConfig, config_files, read_config
 from zoomgr_pypi.source import WheelFile
 from zoomgr_url import FileTransport, HttpTransport
@@ -330,6 +331,7 @@ def test_the_wheel_of_exactly_this_version_is_chosen(names: list[str]) -> None:
         (["tiny_weights-1.0-1-py3-none-any.whl", "tiny_weights-1.0-2-py3-none-any.whl"], "2 wheels"),
         (["tiny_weights-1.1-py3-none-any.whl", "tiny_weights-0.9-py3-none-any.whl"], "0.9, 1.1"),
         (["tiny_weights-1.0.tar.gz"], "no wheel"),
+        (["tiny_weights-1.1.tar.gz", "tiny_weights-latest.tar.gz"], "the index has 1.1"),
         ([], "no version"),
     ],
 )
@@ -380,6 +382,22 @@ def test_a_file_at_a_less_safe_place_is_refused() -> None:
 
     with pytest.raises(UnusableArchiveError):
         found(unsafe)
+
+
+def test_a_page_that_came_by_a_less_safe_way_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A redirect from https to http, even one that leads back to https."""
+    hops = []
+    for url in ("https://i/simple/tiny/", "http://i/simple/tiny/", "https://i/simple/tiny/"):
+        hop = requests.Response()
+        hop.url, hop.status_code = url, 200
+        hops.append(hop)
+    hops[-1].history = hops[:-1]
+    monkeypatch.setattr(requests.Session, "get", lambda *_, **__: hops[-1])
+
+    with pytest.raises(UnreachableError) as caught:
+        page_of(Index("https://i/simple"), "tiny", "")
+
+    assert "refused" in caught.value.reason
 
 
 def test_credentials_of_an_index_go_to_its_own_host_only() -> None:
@@ -433,6 +451,16 @@ def test_an_index_may_be_a_folder(index: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("PIP_INDEX_URL", index.as_uri())
 
     assert fetch(Store(tmp_path / "cache")).path.read_bytes() == CONTENT
+
+
+def test_a_folder_that_cannot_be_read_is_no_missing_distribution(
+    tmp_path: Path, ask: Callable[..., ArchiveMember]
+) -> None:
+    """The page is there, but it is no file."""
+    (tmp_path / "tiny-weights" / "index.html").mkdir(parents=True)
+
+    with pytest.raises(UnreachableError):
+        ask(INDEX_URL=tmp_path.as_uri())
 
 
 def test_an_index_with_a_password_is_asked_with_it(

@@ -153,3 +153,8 @@ def test_a_report_counts_values_rather_than_tensors() -> None:
     assert report.share("loaded") == pytest.approx(0.8)
     assert report.share("fresh") == pytest.approx(0.2)
     assert report.fresh == ("fresh",)
+    assert str(report) == (
+        "x: 80.0% loaded, 20.0% fresh of the network's values\n"
+        "1 of 2 tensors loaded, keys matched by name\n"
+        "1 fresh (head): fresh"
+    )

@@ -483,6 +483,23 @@ def test_a_layers_own_memo_is_good_enough(tmp_path: Path, monkeypatch: pytest.Mo
     assert not own.root.exists()
 
 
+def test_a_layer_that_may_not_be_read_has_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files cannot be used, so the next layer is asked (root may read all: the refusal is made up)."""
+    closed, site = Store(tmp_path / "closed"), Store(tmp_path / "site")
+    hidden = put(closed, "a", CONTENT).path
+    seen = put(site, "a", CONTENT)
+    real = Path.is_file
+
+    def is_file(self: Path) -> bool:
+        if self == hidden:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(self)
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+
+    assert Store(tmp_path / "own", (closed.root, site.root)).find("a") == seen
+
+
 # -- absent and damaged --------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import re
 import string
@@ -23,6 +25,7 @@ from zoomgr.api import (
     UnreachableError,
 )
 from zoomgr_url import FileTransport, HttpTransport, UrlSource
+from zoomgr_url.files import FileBody
 
 HEX = "0123456789abcdef"
 WHOLE = "ab" * 32
@@ -228,6 +231,25 @@ def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
 
     with pytest.raises(NoSuchFileError), FileTransport().open((tmp_path / "pipe").as_uri()):
         pytest.fail("it was opened")
+
+
+def test_a_path_that_the_system_refuses_is_unreachable() -> None:
+    """A zero byte is in no file name."""
+    with pytest.raises(UnreachableError), FileTransport().open("file:///a%00b"):
+        pytest.fail("it was opened")
+
+
+def test_a_disk_that_fails_while_reading_is_unreachable() -> None:
+    """A share that goes away in the middle."""
+
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(UnreachableError) as caught:
+        list(FileBody("file:///x", Failing(), 0, 10))
+
+    assert "Input/output error" in caught.value.reason
 
 
 def test_a_file_url_of_another_host_is_refused() -> None:

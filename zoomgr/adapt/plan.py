@@ -99,9 +99,8 @@ def _by_name(
             break
         prefix = longer
     moves = [Move(name, (name.removeprefix(prefix),)) for name in names if name.removeprefix(prefix) in given]
-    taken = {move.target for move in moves}
-    left = [spec.name for spec in source if _under(prefix + spec.name, head)]
-    return (*moves, *(Move(prefix + name, (name,)) for name in left if prefix + name not in taken))
+    heads = (spec.name for spec in source if _is_head_elsewhere(prefix + spec.name, names, head))
+    return (*moves, *(Move(prefix + name, (name,)) for name in heads))
 
 
 @dataclass(slots=True)
@@ -130,7 +129,7 @@ class _Draft:
         """Take a proposed move, adapt it, or note why it cannot be made."""
         if any(self._is_ignored(name) for name in (move.target, *move.sources)):
             self._drop(move, "ignored")
-        elif self._is_head_elsewhere(move.target):
+        elif _is_head_elsewhere(move.target, self._targets, self.wishes.head):
             self._drop(move, self._head_reason)
         elif move.target not in self._targets or not self._sources.keys() >= set(move.sources):
             self.moves.append(move)  # a defect of the adapter, which `LoadPlan` reports
@@ -206,10 +205,6 @@ class _Draft:
         self.unexpected.append(name)
         return "not in the network"
 
-    def _is_head_elsewhere(self, name: str) -> bool:
-        """Whether it is part of a head that the checkpoint has and this network has not (`num_classes=0`)."""
-        return _under(name, self.wishes.head) and _owner(name) not in map(_owner, self._targets)
-
     def _is_partly_filled(self, owner: str) -> bool:
         return any(_owner(move.target) == owner for move in self.moves)
 
@@ -255,6 +250,11 @@ class _Draft:
 
 def _under(name: str, paths: Iterable[str]) -> bool:
     return any(name.startswith(f"{path}.") for path in paths)
+
+
+def _is_head_elsewhere(name: str, targets: Iterable[str], head: tuple[str, ...]) -> bool:
+    """Whether it belongs to a head that the checkpoint has and the network has not (`num_classes=0`)."""
+    return _under(name, head) and _owner(name) not in map(_owner, targets)
 
 
 def _owner(name: str) -> str:

@@ -42,11 +42,7 @@ def command(
         partial=partial,
     )
     run.table(made, ("", "network", "checkpoint", "how"), _rows(made))
-    adapted = sum(move.is_adapted for move in made.moves)
-    run.note(
-        f"{len(made.moves) - adapted} tensors loaded, {adapted} adapted, {len(made.fresh)} fresh, "
-        f"{len(made.unused)} of the checkpoint unused; keys matched by {made.adapter}"
-    )
+    run.note(str(made))
 
 
 def _rows(made: LoadPlan) -> Iterator[tuple[str, str, str, str]]:

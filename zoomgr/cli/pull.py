@@ -22,7 +22,7 @@ def command(run: Run, refs: tuple[str, ...]) -> None:
         say_who_won(run, ref, card)
         entries.append(run.zoo.pull(card))
         say_how_proven(run, entries[-1])
-    run.table(entries, ("reference", "digest", "bytes", "path"), (_row(entry) for entry in entries))
+    run.emit(entries, (_line(entry) for entry in entries))
 
 
 def say_who_won(run: Run, asked: str, card: ModelCard) -> None:
@@ -43,5 +43,6 @@ def say_how_proven(run: Run, entry: CacheEntry) -> None:
         run.note(f"{entry.filename} matches {promised}; from now on {entry.digest} is demanded")
 
 
-def _row(entry: CacheEntry) -> tuple[str, str, str, str]:
-    return entry.ref, str(entry.digest), size(entry.size_bytes), str(entry.path)
+def _line(entry: CacheEntry) -> str:
+    # Not a table: a path that a terminal has cut cannot be copied.
+    return "\t".join((entry.ref, str(entry.digest), size(entry.size_bytes), str(entry.path)))

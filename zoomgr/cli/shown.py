@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from zoomgr.records import Digest, ModelCard, ModelRef
+from zoomgr.records import Digest, ModelCard, ModelRef, Op
 
 _STEP = 1024
 
@@ -53,6 +53,7 @@ def plain(value: Any) -> Any:
         case list() | tuple() | set() | frozenset():
             return [plain(item) for item in value]
         case _ if is_dataclass(value) and not isinstance(value, type):
-            return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
+            kind = {"op": type(value).__name__} if isinstance(value, Op) else {}
+            return kind | {item.name: plain(getattr(value, item.name)) for item in fields(value)}
         case _:
             return value
