@@ -163,10 +163,11 @@ class Preprocess:
 
     Attributes:
         size: (height, width) of the tensor, pixels.
-        resize: shorter side before the crop, or (height, width), pixels; empty means `size` without a crop.
+        resize: before the crop: the shorter side, or (height, width), pixels; empty means `size`.
         mean, std: per channel, for values in 0..1.
         interpolation: "bilinear" or "bicubic" (or what PIL calls it in lower case).
-        crop: "center" (cut `size` from the middle), "squash" (resize to `size`), "border" (pad to it).
+        crop: "center" (keep the ratio, cut `size` from the middle), "squash" (change the ratio), "border"
+            (keep the ratio, fill up to `size` with the mean colour).
     """
 
     size: tuple[int, int]

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from zoomgr.checkpoint import Checkpoint, Contents
     from zoomgr.look.predict import Prediction
 
+_OWN_FILES = frozenset({"path", "file"})
+
 
 class Zoo:
     """Models by name: found, fetched, proven, loaded.
@@ -130,10 +132,17 @@ class Zoo:
         return entry
 
     def _cached(self, card: ModelCard) -> CacheEntry | None:
-        """The proven entry; None when there is none, or when it is not what is promised now (a new pin)."""
+        """The proven entry; None when there is none, or when it is not what is promised now (a new pin).
+
+        A file on this disk is its owner's to change: it is read again each time.
+        """
         entry = self.store.find(str(card.ref))
         promised = card.artifact.digest if card.artifact else None
-        if entry is None or (promised and not promised.matches(entry.digest)):
+        if (
+            entry is None
+            or (promised and not promised.matches(entry.digest))
+            or card.ref.scheme in _OWN_FILES
+        ):
             return None
         self.store.prove(entry)
         return entry

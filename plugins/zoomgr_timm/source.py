@@ -76,6 +76,8 @@ def _card(name: str, tag: str, architecture: dict[str, Any], row: dict[str, Any]
         license=row["license"],
         provenance=_provenance(row),
         notes=_notes(row),
+        # timm builds some architectures as their weights were trained, e.g. for another size of the picture.
+        build_args={"pretrained_cfg": tag} if tag else {},
     )
 
 

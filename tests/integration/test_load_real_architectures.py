@@ -94,7 +94,8 @@ def test_a_loaded_model_answers_as_the_saved_one(name: str, tmp_path: Path) -> N
     module, plan = loaded(tmp_path / "net.pth", build)
 
     assert module.training
-    assert () == plan.fresh == plan.unused
+    assert not plan.fresh
+    assert not plan.unused
     buffers = dict(module.named_buffers())  # the ones that no file holds, too
     assert all(torch.equal(buffer, buffers[key]) for key, buffer in origin.named_buffers())
     expected = response(origin, picture())
@@ -104,8 +105,10 @@ def test_a_loaded_model_answers_as_the_saved_one(name: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["torchvision/resnet50", "torchvision/swin_t"])
 def test_safetensors_give_the_same_values(name: str, tmp_path: Path) -> None:
-    """Tensors are equal to the bit; answers to rounding, as the format aligns values to 8 bytes and kernels
-    for memory aligned to 64 add in another order."""
+    """Tensors are equal to the bit, answers but for rounding.
+
+    The format aligns values to 8 bytes, and kernels add in another order there than in memory aligned to 64.
+    """
     build = builder(name)
     origin = trained(build)
     save_file(origin.state_dict(), tmp_path / "net.safetensors")
@@ -118,7 +121,7 @@ def test_safetensors_give_the_same_values(name: str, tmp_path: Path) -> None:
 
 
 def test_an_unused_cache_of_an_evaluated_model_is_not_answered_from(tmp_path: Path) -> None:
-    """timm's LeViT keeps attention biases of eval mode."""
+    """LeViT of timm keeps attention biases of eval mode."""
     build = builder("timm/levit_128")
     origin = trained(build)
     torch.save(origin.state_dict(), tmp_path / "net.pth")
@@ -152,7 +155,7 @@ def trunk_response(module: nn.Module, trunk: str, shown: Tensor) -> Tensor:
 def test_a_wider_network_answers_rgb_as_before_and_trains(
     name: str, stem: str, head: str, trunk: str, tmp_path: Path
 ) -> None:
-    """Nine classes and a fourth channel: the silent channel changes nothing up to the head, and a step works."""
+    """Nine classes, a fourth channel: while that is silent, all is as before up to the head; and a step works."""
     build = builder(name)
     origin = trained(build)
     torch.save(origin.state_dict(), tmp_path / "net.pth")
@@ -192,8 +195,9 @@ def test_a_wider_network_answers_rgb_as_before_and_trains(
 
 
 ODD = [
-    "torchvision/swin_v2_t", "torchvision/maxvit_t", "torchvision/inception_v3", "torchvision/convnext_tiny",
-    "timm/swin_tiny_patch4_window7_224", "timm/beit_base_patch16_224", "timm/levit_128", "timm/convnextv2_tiny",
+    "torchvision/swin_v2_t", "torchvision/maxvit_t", "torchvision/inception_v3",
+    "torchvision/convnext_tiny", "timm/convnextv2_tiny",
+    "timm/swin_tiny_patch4_window7_224", "timm/beit_base_patch16_224", "timm/levit_128",
     "timm/xcit_nano_12_p16_224", "timm/tf_efficientnet_lite0", "timm/coatnet_0_rw_224", "timm/volo_d1_224",
     "timm/convit_tiny", "timm/vit_relpos_small_patch16_224", "timm/halonet26t", "timm/hiera_tiny_224",
 ]  # fmt: skip

@@ -38,6 +38,10 @@ def _plan(source: _Specs, target: _Specs, wishes: Wishes) -> LoadPlan | type[Exc
         return type(error)
 
 
+def _reasons(plan: LoadPlan) -> list[str]:
+    return [item.reason for item in plan.fresh] + [item.reason for item in plan.unused]
+
+
 @given(_sides, _sides, _wishes)
 def test_targets_are_moved_or_fresh_and_sources_used_or_unused(
     source: _Specs, target: _Specs, wishes: Wishes
@@ -62,14 +66,14 @@ def test_without_partial_nothing_is_left_that_was_not_wished(
 
     if isinstance(plan, LoadPlan) and not wishes.partial:
         allowed = ("head", "replaced head", "stem", "counter", "ignored")
-        assert all(item.reason.startswith(allowed) for item in (*plan.fresh, *plan.unused))
+        assert all(text.startswith(allowed) for text in _reasons(plan))
 
 
 @given(_sides.flatmap(lambda side: st.tuples(st.just(side), st.permutations(side))), _sides, _wishes)
 def test_planning_by_name_does_not_depend_on_the_order_of_a_file(
     sources: tuple[_Specs, list[TensorSpec]], target: _Specs, wishes: Wishes
 ) -> None:
-    """safetensors sorts its keys; that must change nothing."""
+    """A safetensors file sorts its keys; that must change nothing."""
     one, other = (_plan(tuple(source), target, wishes) for source in sources)
 
     if isinstance(one, LoadPlan) and isinstance(other, LoadPlan):

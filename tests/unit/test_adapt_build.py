@@ -33,14 +33,17 @@ def _by_fills(weight: nn.Parameter) -> None:
     ],
 )
 def test_a_parameter_keeps_whatever_its_memory_held(initialise: Callable[[nn.Parameter], object]) -> None:
-    """Filling what is overwritten at once is most of the time that building takes."""
+    """Filling what is overwritten at once is most of the time that building takes; nothing is drawn for it."""
     weight = nn.Parameter(torch.full((4, 6), 7.0))
+    random = torch.get_rng_state()
 
     with skip_init():
         initialise(weight)
 
     assert torch.equal(torch.full((4, 6), 7.0), weight.detach())
     assert not weight.is_meta
+    if initialise is not _by_fills:
+        assert torch.equal(random, torch.get_rng_state())
 
 
 class Net(nn.Module):

@@ -66,16 +66,16 @@ def test_a_training_state_is_unwrapped(tmp_path: Path, save: Save) -> None:
 
     checkpoint = read(tmp_path / "net.pth.tar")
 
-    assert ["weight", "bias"] == [spec.name for spec in checkpoint.specs]
-    assert ("state_dict", "module.") == checkpoint.wrappers
-    assert ("epoch", "optimizer") == checkpoint.metadata["beside"]
+    assert [spec.name for spec in checkpoint.specs] == ["weight", "bias"]
+    assert checkpoint.wrappers == ("state_dict", "module.")
+    assert checkpoint.metadata["beside"] == ("epoch", "optimizer")
 
 
 def test_the_texts_of_a_safetensors_file_are_its_metadata(tmp_path: Path) -> None:
     """Licences and origins are kept there."""
     _safetensors(STATE, tmp_path / "x")
 
-    assert {"format": "pt"} == read(tmp_path / "x").metadata
+    assert read(tmp_path / "x").metadata == {"format": "pt"}
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="asks the Linux kernel what is mapped")
@@ -123,8 +123,8 @@ def test_tensors_without_values_are_not_read_as_weights(tmp_path: Path) -> None:
 
     checkpoint = read(tmp_path / "x")
 
-    assert ["a"] == list(checkpoint.tensors)
-    assert ("shape", "sparse") == checkpoint.metadata["beside"]
+    assert list(checkpoint.tensors) == ["a"]
+    assert checkpoint.metadata["beside"] == ("shape", "sparse")
 
 
 def _repacked(path: Path, change: Callable[[str, bytes], bytes], compression: int) -> None:
@@ -136,7 +136,7 @@ def _repacked(path: Path, change: Callable[[str, bytes], bytes], compression: in
 
 
 def test_a_compressed_archive_is_read_right(tmp_path: Path) -> None:
-    """torch maps compressed records as if they were values, and gives noise."""
+    """Mapped by torch, its records would be taken for values, and give noise."""
     _zip(STATE, tmp_path / "x")
     _repacked(tmp_path / "x", lambda _, content: content, zipfile.ZIP_DEFLATED)
 
@@ -146,7 +146,7 @@ def test_a_compressed_archive_is_read_right(tmp_path: Path) -> None:
 
 
 def test_a_record_that_is_too_short_is_refused(tmp_path: Path) -> None:
-    """torch maps the bytes after it too, and gives whatever they are."""
+    """Mapped by torch, it would run on into the bytes after it."""
     _zip(STATE, tmp_path / "x")
     _repacked(
         tmp_path / "x",
@@ -178,7 +178,7 @@ def test_formats_of_plugins_are_asked_first_and_unwrapped_alike(tmp_path: Path) 
 
     checkpoint = read(tmp_path / "x", [AcmeFormat()])
 
-    assert "acme" == checkpoint.format
+    assert checkpoint.format == "acme"
     assert (TensorSpec("ones", (3,), "float32"),) == checkpoint.specs
 
 
@@ -210,7 +210,7 @@ def _protocol_4(saved: Any, path: Path) -> None:
         (lambda _: b"weights!" * 9, "77 65 69 67 68 74 73 21"),
         (lambda _: pickle.dumps({"a": 1}), "torch.save did not write it"),
         (lambda tmp: _plain_zip(tmp, "photo.jpg"), "photo.jpg"),
-        (lambda tmp: _plain_zip(tmp), "nothing"),
+        (_plain_zip, "nothing"),
         (lambda tmp: _plain_zip(tmp, "x/data.pkl", "x/constants.pkl"), "TorchScript"),
         (lambda tmp: _plain_zip(tmp, "x/data.pkl"), "cut or damaged"),
         (lambda tmp: _saved(STATE, _zip, tmp, cut=100), "cut or damaged"),

@@ -40,7 +40,7 @@ def test_a_header_gives_specs_in_its_order_and_the_texts(tmp_path: Path) -> None
     specs, texts = safetensors_specs(_write(tmp_path / "x", header, bytes(12)))
 
     assert (TensorSpec("z", (2,), "float32"), TensorSpec("a", (1, 2), "bfloat16")) == specs
-    assert {"format": "pt"} == texts
+    assert texts == {"format": "pt"}
 
 
 @pytest.mark.parametrize(
@@ -117,4 +117,4 @@ def test_specs_need_no_torch(tmp_path: Path) -> None:
         "sys.exit(any(name in sys.modules for name in ('torch', 'safetensors', 'numpy')))"
     )
 
-    assert 0 == subprocess.run([sys.executable, "-c", program], check=False).returncode
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

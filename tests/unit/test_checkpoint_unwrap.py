@@ -22,18 +22,18 @@ def test_a_known_wrapper_and_prefix_are_taken_off_and_recorded(wrapper: str, pre
     """Training scripts save under these keys, and DataParallel and torch.compile put these before names."""
     found = unwrap({wrapper: {f"{prefix}a.w": T, f"{prefix}b": T}, "epoch": 3}, is_t)
 
-    assert ["a.w", "b"] == list(found.tensors)
+    assert list(found.tensors) == ["a.w", "b"]
     assert (wrapper, prefix) == found.wrappers
-    assert ("epoch",) == found.beside
+    assert found.beside == ("epoch",)
 
 
 def test_wrappers_and_prefixes_are_taken_off_repeatedly() -> None:
     """One wrapper may hold another."""
     found = unwrap({"model": {"state_dict": {"module._orig_mod.a": T}, "rank": 0}}, is_t)
 
-    assert {"a": T} == found.tensors
-    assert ("model", "state_dict", "module.", "_orig_mod.") == found.wrappers
-    assert ("rank",) == found.beside
+    assert found.tensors == {"a": T}
+    assert found.wrappers == ("model", "state_dict", "module.", "_orig_mod.")
+    assert found.beside == ("rank",)
 
 
 def test_averaged_weights_are_preferred_and_the_other_copies_named() -> None:
@@ -42,36 +42,36 @@ def test_averaged_weights_are_preferred_and_the_other_copies_named() -> None:
 
     found = unwrap({"model": {"a": other}, "state_dict": {"a": other}, "state_dict_ema": {"a": T}}, is_t)
 
-    assert {"a": T} == found.tensors
-    assert ("state_dict_ema",) == found.wrappers
-    assert () == found.copies, "what holds no tensors is no copy"
+    assert found.tensors == {"a": T}
+    assert found.wrappers == ("state_dict_ema",)
+    assert found.copies == (), "what holds no tensors is no copy"
     both = unwrap({"state_dict": {"a": T}, "state_dict_ema": {"b": T}}, is_t)
-    assert ["b"] == list(both.tensors)
-    assert ("state_dict",) == both.copies
+    assert list(both.tensors) == ["b"]
+    assert both.copies == ("state_dict",)
 
 
 def test_a_wrapper_without_tensors_is_passed_over() -> None:
     """Scripts save None, or a configuration called model, next to the weights."""
     found = unwrap({"state_dict_ema": None, "model": {"depth": 50}, "state_dict": {"a": T}}, is_t)
 
-    assert {"a": T} == found.tensors
-    assert ("state_dict_ema", "model") == found.beside
+    assert found.tensors == {"a": T}
+    assert found.beside == ("state_dict_ema", "model")
 
 
 def test_a_prefix_that_some_tensors_lack_stays() -> None:
     """A network may have a child called model."""
     found = unwrap({"model.a": T, "head": T}, is_t)
 
-    assert ["model.a", "head"] == list(found.tensors)
-    assert () == found.wrappers
+    assert list(found.tensors) == ["model.a", "head"]
+    assert found.wrappers == ()
 
 
 def test_mappings_under_other_keys_become_parts_of_the_names() -> None:
     """Which of student and teacher is wanted is not guessed."""
     found = unwrap({"student": {"a": T}, "teacher": {"a": T}, 7: {"x": 1}}, is_t)
 
-    assert ["student.a", "teacher.a"] == list(found.tensors)
-    assert ("7.x",) == found.beside
+    assert list(found.tensors) == ["student.a", "teacher.a"]
+    assert found.beside == ("7.x",)
 
 
 def test_the_order_of_the_file_is_kept() -> None:

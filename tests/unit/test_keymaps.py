@@ -16,13 +16,13 @@ from zoomgr.checkpoint import specs_of
 from zoomgr_keymaps import zoomgr_adapters
 from zoomgr_keymaps.efficientnet_pytorch import EfficientNetPyTorch
 
-# Names of EfficientNet-PyTorch, written down per block as its own module prints them: what runs first in a
-# block is `_expand_conv`/`_bn0` where there is one, then `_depthwise_conv`/`_bn1`, then `_project_conv`/`_bn2`.
+# EfficientNet-PyTorch's names in the order in which a block runs them: `_expand_conv` and `_bn0` where it has
+# them, `_depthwise_conv` and `_bn1`, `_project_conv` and `_bn2`.
 _TOP = {"conv_stem": "_conv_stem", "conv_head": "_conv_head", "classifier": "_fc"}
 
 
 def renamed(module: nn.Module) -> dict[str, Tensor]:
-    """A timm model's tensors under EfficientNet-PyTorch's names, found from its modules and not from a table."""
+    """A timm model's tensors under EfficientNet-PyTorch's names, found by the order of its modules."""
     names: dict[str, str] = {}
     tops = [name for name, _ in module.named_children()]
     norms = [name for name in tops if name.startswith("bn")]
@@ -51,7 +51,7 @@ def renamed(module: nn.Module) -> dict[str, Tensor]:
 
 def test_the_plugin_declares_its_adapters() -> None:
     """By the name that the registry uses."""
-    assert ["efficientnet-pytorch"] == [adapter.name for adapter in zoomgr_adapters()]
+    assert [adapter.name for adapter in zoomgr_adapters()] == ["efficientnet-pytorch"]
 
 
 @pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "tf_efficientnet_b0"])
@@ -67,7 +67,8 @@ def test_efficientnet_pytorch_covers_every_tensor_and_computes_the_same(name: st
     apply(plan, module, tensors)
 
     assert adapter.recognises(plan.source)
-    assert () == plan.fresh == plan.unused
+    assert not plan.fresh
+    assert not plan.unused
     picture = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(origin(picture), module.eval()(picture))
@@ -123,6 +124,6 @@ def test_blocks_are_counted_as_numbers() -> None:
         for move in moves
         if "_depthwise" in move.sources[0]
     }
-    assert "blocks.4.1.conv_dw.weight" == found[9]
-    assert "blocks.4.2.conv_dw.weight" == found[10]
-    assert "blocks.6.0.conv_dw.weight" == found[15]
+    assert found[9] == "blocks.4.1.conv_dw.weight"
+    assert found[10] == "blocks.4.2.conv_dw.weight"
+    assert found[15] == "blocks.6.0.conv_dw.weight"

@@ -24,9 +24,9 @@ def choose_adapter(
         target: the network's tensors.
         adapters: those there are, by name.
 
-    With "auto", a checkpoint that has every name of the network is matched by name, whatever its card says: it
-    was translated already. Else the card's schema counts; else an adapter that recognises the keys, if it is the
-    only one; else names.
+    With "auto", a checkpoint that has every name of the network is matched by name, whatever its card says:
+    it was translated already. Else the card's schema counts; else an adapter that recognises the keys, if it
+    is the only one; else names.
     """
     if match != "auto":
         return "" if match == "name" else match

@@ -14,7 +14,7 @@ from zoomgr.records import Copy, Fresh, LoadPlan, Move, StemExpand, TensorSpec, 
 _COUNTER = "num_batches_tracked"
 """BatchNorm's count of batches: files from before torch 0.4.1 and FrozenBatchNorm2d lack it.
 
-Only BatchNorm without a momentum uses it, and torch itself starts it at zero for old files: nothing is guessed.
+Only BatchNorm without a momentum uses it, and torch itself starts it at zero for such files.
 """
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,49 +17,66 @@ if TYPE_CHECKING:
 def transforms(how: Preprocess) -> Callable[[Image.Image], Tensor]:
     """A torchvision transform: PIL image in RGB -> (3, height, width), float32, normalised.
 
-    Resizing happens on the PIL image, as in torchvision's presets and timm's evaluation transforms; resizing
-    a tensor gives other values.
+    Bit-equal to torchvision's presets and timm's evaluation transforms, which resize the PIL image (a tensor
+    is resized to other values) and divide by 255.
     """
-    import torch
-    from torchvision.transforms import v2
+    from torchvision.transforms import Compose, Normalize, ToTensor
 
-    steps: list[Any] = [
-        *_geometry(how),
-        v2.PILToTensor(),
-        v2.ToDtype(torch.float32, scale=True),
-        v2.Normalize(mean=list(how.mean), std=list(how.std)),
-    ]
-    composed: Callable[[Image.Image], Tensor] = v2.Compose(steps)
+    normalise = Normalize(mean=list(how.mean), std=list(how.std))
+    composed: Callable[[Image.Image], Tensor] = Compose([*_geometry(how), ToTensor(), normalise])
     return composed
 
 
 def _geometry(how: Preprocess) -> list[Any]:
-    from torchvision.transforms import InterpolationMode, v2
+    """Resize and crop (source of the modes: timm/data/transforms_factory.py, `transforms_imagenet_eval`)."""
+    from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
     interpolation = InterpolationMode(how.interpolation)
+    resize, crop = list(how.resize or how.size), CenterCrop(list(how.size))
     match how.crop:
         case "squash":
-            return [v2.Resize(list(how.size), interpolation=interpolation)]
+            return [Resize(resize, interpolation=interpolation), crop]
         case "border":
-            # timm/data/transforms_factory.py: the longer side fits, the rest is filled with the mean colour.
-            fit = v2.Resize(None, interpolation=interpolation, max_size=max(how.size))
-            return [fit, _PadTo(how.size, tuple(round(255 * value) for value in how.mean))]
+            colour = tuple(round(255 * value) for value in how.mean)
+            return [_KeepRatio(resize, interpolation, inside=True), _Border(how.size, colour)]
+        case _ if len(resize) == 1:
+            return [Resize(resize[0], interpolation=interpolation), crop]
         case _:
-            resize = list(how.resize or how.size)
-            return [v2.Resize(resize, interpolation=interpolation), v2.CenterCrop(list(how.size))]
+            return [_KeepRatio(resize, interpolation, inside=False), crop]
 
 
-class _PadTo:
-    """Pads a PIL image on all sides to (height, width), pixels."""
+class _KeepRatio:
+    """Resizes a PIL image to fit inside (height, width), pixels, or to cover it; its ratio stays."""
 
-    def __init__(self, size: tuple[int, int], fill: tuple[int, ...]) -> None:
+    def __init__(self, size: Sequence[int], interpolation: Any, *, inside: bool) -> None:
         self.size = size
-        self.fill = fill
+        self.interpolation = interpolation
+        self.choose = min if inside else max
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        from PIL import ImageOps
+        from torchvision.transforms import functional
 
-        return ImageOps.pad(image, (self.size[1], self.size[0]), color=self.fill)
+        height, width = self.size
+        factor = self.choose(height / image.height, width / image.width)
+        wanted = [round(image.height * factor), round(image.width * factor)]
+        resized: Image.Image = functional.resize(image, wanted, interpolation=self.interpolation)
+        return resized
+
+
+class _Border:
+    """Puts a PIL image into the middle of (height, width), pixels, of one colour."""
+
+    def __init__(self, size: tuple[int, int], colour: tuple[int, ...]) -> None:
+        self.size = size
+        self.colour = colour
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        from PIL import Image
+
+        height, width = self.size
+        canvas = Image.new("RGB", (width, height), self.colour)
+        canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
+        return canvas
 
 
 def open_image(path: Path) -> Image.Image:
