@@ -60,19 +60,27 @@ class Source(Protocol):
 
 
 class Body(Protocol):
-    """Bytes on their way: iterate it for chunks.
+    """Bytes on their way: iterate it for chunks."""
 
-    Attributes:
-        offset: where they really begin; a server may answer a request for an offset with the whole file.
-        total_bytes: length of the whole file; None when the server does not say.
-        content_type: as the server says, lower case, without parameters; empty when it does not.
-        etag: the server's strong validator; empty when there is none.
-    """
+    @property
+    def offset(self) -> int:
+        """Where they really begin; a server may answer a request for an offset with the whole file."""
+        ...
 
-    offset: int
-    total_bytes: int | None
-    content_type: str
-    etag: str
+    @property
+    def total_bytes(self) -> int | None:
+        """Length of the whole file; None when the server does not say."""
+        ...
+
+    @property
+    def content_type(self) -> str:
+        """As the server says, lower case, without parameters; empty when it does not."""
+        ...
+
+    @property
+    def etag(self) -> str:
+        """The server's strong validator; empty when there is none."""
+        ...
 
     def __iter__(self) -> Iterator[bytes]:
         """Chunks of any size.

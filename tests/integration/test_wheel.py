@@ -28,7 +28,7 @@ def run(*command: str | Path) -> str:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from the checkout, without an environment of its own for the build."""
     folder = tmp_path_factory.mktemp("dist")
-    options = ["--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", folder]
+    options: list[str | Path] = ["--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", folder]
     run(sys.executable, "-m", "pip", "wheel", *options, ROOT)
     (built,) = folder.glob("zoomgr-*.whl")
     return built
@@ -56,7 +56,7 @@ def test_an_environment_without_torch_lists_and_verifies(wheel: Path, tmp_path: 
     """As on a login node: the verbs that need no torch work without it."""
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
-    pinned = ["-c", ROOT / "constraints.txt", *LIGHT]
+    pinned: list[str | Path] = ["-c", ROOT / "constraints.txt", *LIGHT]
     run(python, "-m", "pip", "install", "--quiet", *pinned)
     run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel)
     zoomgr = tmp_path / "venv" / "bin" / "zoomgr"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
 from zoomgr.errors import (
@@ -116,8 +118,7 @@ def test_a_catalogue_that_fails_or_lies_lists_nothing_and_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A card of somebody else's source would decide what a name means."""
-    import acme_zoo
-
+    acme_zoo = importlib.import_module("acme_zoo")
     honest = next(iter(acme_zoo.AcmeSource().cards()))
     object.__setattr__(honest.ref, "source", "torchvision")
     monkeypatch.setattr(acme_zoo.AcmeSource, "cards", lambda _self: [honest])

@@ -47,7 +47,7 @@ def test_a_picture_is_prepared_as_timm_prepares_it(
     ours = transforms(Preprocess((height, width), resize, HALF, HALF, "bicubic", crop_mode))
     photo = open_image(CAT)
 
-    assert torch.equal(theirs(photo), ours(photo))  # type: ignore[operator]  # (timm's union of transforms)
+    assert torch.equal(theirs(photo), ours(photo))
 
 
 def test_a_picture_is_prepared_as_torchvision_prepares_it() -> None:

@@ -257,5 +257,5 @@ def test_the_functions_of_the_package_are_those_of_a_default_zoo(tmp_path: Path)
     assert zoomgr.show("tiny") in zoomgr.available("tiny")
     assert set(zoomgr.__all__) == set(dir(zoomgr))
     with pytest.raises(AttributeError, match="no attribute 'pul'"):
-        zoomgr.pul  # type: ignore[attr-defined]  # noqa: B018 (the point is the error)
+        zoomgr.pul  # noqa: B018 (the point is the error)
     zoomgr._default_zoo.cache_clear()
