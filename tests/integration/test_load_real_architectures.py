@@ -155,7 +155,7 @@ def trunk_response(module: nn.Module, trunk: str, shown: Tensor) -> Tensor:
 def test_a_wider_network_answers_rgb_as_before_and_trains(
     name: str, stem: str, head: str, trunk: str, tmp_path: Path
 ) -> None:
-    """Nine classes, a fourth channel: while that is silent, all is as before up to the head; and a step works."""
+    """Nine classes and a fourth channel: silent, it changes nothing up to the head; a step works."""
     build = builder(name)
     origin = trained(build)
     torch.save(origin.state_dict(), tmp_path / "net.pth")

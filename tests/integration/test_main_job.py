@@ -24,8 +24,10 @@ SHA256 = {
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for the tests of this file: the weights are fetched once."""
-    return tmp_path_factory.mktemp("cache")
+    """One cache for the tests of this file, with the first model in it."""
+    folder = tmp_path_factory.mktemp("cache")
+    Zoo(Settings(cache_dir=folder)).pull("efficientnet_lite0")
+    return folder
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def test_a_cat_comes_out_on_top(zoo: Zoo, name: str) -> None:
     assert sum(found.probability for found in top if found.name in CATS) > 0.7
 
 
-def test_a_second_run_makes_no_request(zoo: Zoo, offline: Zoo) -> None:
+def test_a_second_run_makes_no_request(offline: Zoo) -> None:
     """Not even a socket is opened."""
     assert offline.predict("efficientnet_lite0", CAT)[0].name in CATS
 

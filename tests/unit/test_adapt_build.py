@@ -33,7 +33,7 @@ def _by_fills(weight: nn.Parameter) -> None:
     ],
 )
 def test_a_parameter_keeps_whatever_its_memory_held(initialise: Callable[[nn.Parameter], object]) -> None:
-    """Filling what is overwritten at once is most of the time that building takes; nothing is drawn for it."""
+    """Filling it would be most of the time that building takes; nothing is drawn for it either."""
     weight = nn.Parameter(torch.full((4, 6), 7.0))
     random = torch.get_rng_state()
 
