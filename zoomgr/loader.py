@@ -52,21 +52,24 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A load up to the point where something would change."""
+    """A load up to the point where something would change.
+
+    Attributes:
+        ref, digest: of the weights; no digest where none was proven.
+        module: to be filled.
+        build: builds the module anew, with its own initialisation; None when it is the caller's.
+        checkpoint: None for a load without weights.
+        plan: for the two of them.
+        clock: seconds so far.
+    """
 
     ref: str
     digest: Digest | None
     module: nn.Module
-    build: Callable[[], nn.Module]
+    build: Callable[[], nn.Module] | None
     checkpoint: Checkpoint | None
     plan: LoadPlan
     clock: Clock
-
-    def report(self) -> LoadReport:
-        """What was done, once it is."""
-        wrappers = self.checkpoint.wrappers if self.checkpoint else ()
-        digest = str(self.digest) if self.digest else ""
-        return LoadReport(self.plan, self.ref, digest, wrappers, self.clock.seconds)
 
 
 class Loader:
@@ -91,12 +94,11 @@ class Loader:
     def load(self, ref: Ref, weights: bool | Ref, request: Request) -> tuple[nn.Module, LoadReport]:
         """Build the architecture and fill it; see `zoomgr.Zoo.load_with_report`."""
         prepared = self.prepare(ref, weights, request)
-        if prepared.checkpoint:
-            from zoomgr.adapt.apply_torch import apply
+        return prepared.module.train(), _carried_out(prepared)
 
-            with prepared.clock.stage("apply"):
-                apply(prepared.plan, prepared.module, prepared.checkpoint.tensors, initialised=prepared.build)
-        return prepared.module.train(), prepared.report()
+    def load_into(self, model: nn.Module, weights: Ref, request: Request) -> LoadReport:
+        """Fill a module of the caller's own; see `zoomgr.Zoo.load_into`."""
+        return _carried_out(self.prepare_into(model, weights, request))
 
     def prepare(self, ref: Ref, weights: bool | Ref, request: Request) -> Prepared:
         """All that comes before a change: the file is fetched and read, the module built, the plan made."""
@@ -109,7 +111,7 @@ class Loader:
         if weights is False:
             with clock.stage("build"):
                 module = build()
-            return Prepared(str(card.ref), None, module, build, None, all_fresh(module), clock)
+            return Prepared(str(card.ref), None, module, build, None, _all_fresh(module), clock)
         checkpoint, digest = self._read(filled, clock)
         with clock.stage("build"):
             from zoomgr.adapt.build import skip_init
@@ -120,10 +122,8 @@ class Loader:
             plan = self._plan(checkpoint, module, filled, own, request)
         return Prepared(str(filled.ref), digest, module, build, checkpoint, plan, clock)
 
-    def load_into(self, model: nn.Module, weights: Ref, request: Request) -> LoadReport:
-        """Fill a module of the caller's own; see `zoomgr.Zoo.load_into`."""
-        from zoomgr.adapt.apply_torch import apply
-
+    def prepare_into(self, model: nn.Module, weights: Ref, request: Request) -> Prepared:
+        """The same for a module that the caller has built."""
         clock = Clock()
         with clock.stage("resolve"):
             card = self._resolver.resolve(weights)
@@ -131,9 +131,7 @@ class Loader:
         with clock.stage("plan"):
             own = ModelCard(card.ref, arch=type(model).__name__)
             plan = self._plan(checkpoint, model, card, own, request)
-        with clock.stage("apply"):
-            apply(plan, model, checkpoint.tensors)
-        return LoadReport(plan, str(card.ref), str(digest or ""), checkpoint.wrappers, clock.seconds)
+        return Prepared(str(card.ref), digest, model, None, checkpoint, plan, clock)
 
     def _builder(self, own: ModelCard, card: ModelCard, request: Request) -> Callable[[], nn.Module]:
         """Builds the architecture as the weights need it, but for what the caller wishes otherwise."""
@@ -177,7 +175,23 @@ class Loader:
         return make_plan(source, target, what=f"{card.ref} into {own.arch}", adapter=adapter, wishes=wishes)
 
 
-def all_fresh(module: nn.Module) -> LoadPlan:
+def _carried_out(prepared: Prepared) -> LoadReport:
+    checkpoint = prepared.checkpoint
+    if checkpoint:
+        from zoomgr.adapt.apply_torch import apply
+
+        with prepared.clock.stage("apply"):
+            apply(prepared.plan, prepared.module, checkpoint.tensors, initialised=prepared.build)
+    return LoadReport(
+        prepared.plan,
+        prepared.ref,
+        str(prepared.digest or ""),
+        checkpoint.wrappers if checkpoint else (),
+        prepared.clock.seconds,
+    )
+
+
+def _all_fresh(module: nn.Module) -> LoadPlan:
     """The plan of a load without weights: nothing comes from anywhere."""
     from zoomgr.checkpoint import specs_of
 

@@ -17,6 +17,7 @@ from zoomgr.errors import (
     BlobAlteredError,
     CannotPredictError,
     DigestMismatchError,
+    InvalidSettingError,
     NotCachedError,
     NoWeightsError,
 )
@@ -262,7 +263,7 @@ class Zoo:
 
     def plan(
         self,
-        ref: Ref,
+        model_or_ref: nn.Module | Ref,
         *,
         arch: str = "",
         num_classes: int | None = None,
@@ -273,9 +274,15 @@ class Zoo:
         partial: bool = False,
         **arch_kwargs: Any,
     ) -> LoadPlan:
-        """What `load_with_report` with the same arguments would do; fetches the weights, loads nothing."""
+        """What `load_with_report`, or `load_into` a module, would do; fetches the weights, loads nothing."""
         request = Request(arch, num_classes, in_ch, match, stem, partial, arch_kwargs=arch_kwargs)
-        return self.loader.prepare(ref, weights, request).plan
+        if isinstance(model_or_ref, Ref):
+            return self.loader.prepare(model_or_ref, weights, request).plan
+        if isinstance(weights, bool):
+            raise InvalidSettingError(
+                "weights", str(weights), "a module has none of its own", "name a checkpoint"
+            )
+        return self.loader.prepare_into(model_or_ref, weights, request).plan
 
     @property
     def loader(self) -> Loader:

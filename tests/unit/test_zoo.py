@@ -17,6 +17,7 @@ from zoomgr.errors import (
     CannotPredictError,
     DigestMismatchError,
     DoesNotFitError,
+    InvalidSettingError,
     NotCachedError,
     NoWeightsError,
     UnknownAdapterError,
@@ -207,6 +208,20 @@ def test_an_adapter_can_be_named_and_must_exist(make_zoo: MakeZoo, tmp_path: Pat
         zoo.load_into(model, entry.path, match="name")
     with pytest.raises(UnknownAdapterError, match="did you mean acme-keys"):
         zoo.load_into(model, entry.path, match="acme-key")
+
+
+def test_a_plan_changes_nothing(make_zoo: MakeZoo) -> None:
+    """Of a reference, or of a module of one's own."""
+    zoo = make_zoo()
+    model = zoo.load("tiny", weights=False)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+
+    plan = zoo.plan(model, weights="tiny")
+
+    assert plan == zoo.plan("tiny")
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    with pytest.raises(InvalidSettingError, match="name a checkpoint"):
+        zoo.plan(model)
 
 
 def test_what_cannot_be_built_is_named(make_zoo: MakeZoo, tmp_path: Path) -> None:
