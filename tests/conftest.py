@@ -34,17 +34,37 @@ def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: py
 
 @pytest.fixture(autouse=True)
 def loopback_only(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Connections go to this machine; a test marked `index` may reach the package index."""
+    """Bytes and names go to this machine; a test marked `index` may reach the package index."""
     if "index" in request.keywords:
         return
-    really_connect = socket.socket.connect
 
-    def connect(self: socket.socket, address: Any) -> None:
-        if self.family != socket.AF_UNIX and address[0] not in {"127.0.0.1", "::1", "localhost"}:
-            raise SocketRefusedError(f"a test wanted to connect to {address}")
-        really_connect(self, address)
+    def guard(owner: Any, name: str, host_of: Callable[..., Any]) -> None:
+        really = getattr(owner, name)
 
-    monkeypatch.setattr(socket.socket, "connect", connect)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            host = host_of(*args, **kwargs)
+            if host not in _HERE:
+                raise SocketRefusedError(f"a test wanted to {name} {host!r}")
+            return really(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, guarded)
+
+    for name in ("connect", "connect_ex"):
+        guard(socket.socket, name, _host_of_address)
+    guard(socket.socket, "sendto", lambda self, *args: _host_of_address(self, args[-1]))
+    guard(
+        socket.socket, "sendmsg", lambda self, _, *rest: _host_of_address(self, rest[2] if rest[2:] else None)
+    )
+    for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr"):
+        guard(socket, name, lambda host, *_, **__: host)
+
+
+_HERE = frozenset({None, "", b"", "127.0.0.1", b"127.0.0.1", "::1", b"::1", "localhost", b"localhost"})
+"""What names this machine; None and the empty name are for servers, or for a socket that is connected."""
+
+
+def _host_of_address(sock: socket.socket, address: Any) -> Any:
+    return None if sock.family == socket.AF_UNIX or address is None else address[0]
 
 
 @pytest.fixture

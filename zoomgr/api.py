@@ -33,6 +33,7 @@ from zoomgr.errors import (
     NotWeightsError,
     NoWeightsError,
     OfflineError,
+    OutputRefusedError,
     PluginConflictError,
     PluginError,
     PluginLoadError,
@@ -52,6 +53,7 @@ from zoomgr.errors import (
     ZoomgrError,
     causes_of,
     close_matches,
+    plain_url,
     reason_of,
     redacted,
 )
@@ -66,6 +68,7 @@ from zoomgr.hookspecs import (
     Source,
     Transport,
 )
+from zoomgr.http import HttpBody, http_answer, open_http
 from zoomgr.records import (
     ArchiveMember,
     Artifact,
@@ -118,6 +121,7 @@ __all__ = [
     "DoesNotFitError",
     "Fresh",
     "HeadSelect",
+    "HttpBody",
     "HttpStatusError",
     "IntegrityError",
     "InvalidPlanError",
@@ -141,6 +145,7 @@ __all__ = [
     "OfflineError",
     "Op",
     "Options",
+    "OutputRefusedError",
     "Permute",
     "PluginConflictError",
     "PluginError",
@@ -172,6 +177,9 @@ __all__ = [
     "causes_of",
     "close_matches",
     "hookimpl",
+    "http_answer",
+    "open_http",
+    "plain_url",
     "reason_of",
     "redacted",
 ]

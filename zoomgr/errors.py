@@ -16,6 +16,7 @@ tested and emitted as JSON without parsing. Every field is positional, so an err
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import PurePath
@@ -27,17 +28,43 @@ SHOWN = 8
 
 
 def redacted(url: str) -> str:
-    """The URL without user, password and query: what may be printed, logged and stored."""
-    parts = urlsplit(url)
+    """The plain URL without user, password and query: what may be printed, logged and stored."""
+    url = plain_url(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # malformed; what may be a password or a query is dropped all the same
+        return url.rpartition("@")[2].partition("?")[0]
     if not parts.scheme or parts.scheme == "file":
         return url
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
+def plain_url(url: str) -> str:
+    """`https://…` of `pypi+https://…`: the URL without the mark of a plugin that opens it in its own way.
+
+    People, messages and mirrors know the plain one.
+    """
+    scheme, mark, rest = url.partition("://")
+    return scheme.rpartition("+")[2] + mark + rest if mark else url
+
+
+# Control characters (C0, DEL, C1), separators of lines and paragraphs, what turns the direction of writing,
+# and lone surrogates (bytes of a file name that are no UTF-8; neither a terminal nor a file takes them).
+_NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    r"""Text from a checkpoint, a registry or a server as it may go to a terminal: one line, inert.
+
+    What could move the cursor, end the line or command the terminal is written as an escape: `\x1b`, `\n`.
+    """
+    return _NOT_PRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def listed(names: tuple[str, ...]) -> str:
-    """Names joined for a person, cut after `SHOWN` of them."""
+    """Names joined for a person, printable, cut after `SHOWN` of them."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    return ", ".join(printable(name) for name in names[:SHOWN]) + more
 
 
 def did_you_mean(close: tuple[str, ...]) -> str:
@@ -51,6 +78,10 @@ class ZoomgrError(Exception):
 
     code: ClassVar[str] = "zoomgr-error"
     exit_code: ClassVar[int] = 1
+
+    def __init_subclass__(cls) -> None:
+        # Else `@dataclass` gives each class a repr of its fields, where a URL has its password and its token.
+        type.__setattr__(cls, "__repr__", ZoomgrError.__repr__)
 
     def headline(self) -> str:
         """What is wrong, in one line."""
@@ -79,7 +110,10 @@ class ZoomgrError(Exception):
         lines = [self.headline(), *(f"  {label:<{width}}  {text}" for label, text in rows)]
         if hint := self.hint():
             lines.append(f"  hint: {hint}")
-        return "\n".join(lines)
+        return "\n".join(printable(line) for line in lines)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({printable(self.headline())!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(getattr(self, field.name) for field in fields(self))
@@ -104,7 +138,7 @@ class InvalidRefError(UsageError):
     problem: str
 
     def headline(self) -> str:
-        return f"{self.text!r} is not a reference: {self.problem}"
+        return f"{redacted(self.text)!r} is not a reference: {self.problem}"
 
     def hint(self) -> str:
         return (
@@ -516,7 +550,7 @@ class UnreachableError(NetworkError):
     reason: str
 
     def headline(self) -> str:
-        return f"{urlsplit(self.url).hostname or self.url} cannot be reached"
+        return f"{urlsplit(self.url).hostname or redacted(self.url)} cannot be reached"
 
     def facts(self) -> Iterator[tuple[str, str]]:
         yield "url", redacted(self.url)
@@ -841,6 +875,20 @@ class CacheDamagedError(CacheError):
 
     def hint(self) -> str:
         return "zoomgr verify moves damaged entries aside"
+
+
+@dataclass(eq=False)
+class OutputRefusedError(CacheError):
+    """The answer cannot be written to stdout: the disk behind it is full, or the device is gone."""
+
+    code = "output-refused"
+    reason: str
+
+    def headline(self) -> str:
+        return f"the answer cannot be written to stdout: {self.reason}"
+
+    def hint(self) -> str:
+        return "send it somewhere else; what the command did before it answered is done"
 
 
 def close_matches(

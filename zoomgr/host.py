@@ -51,7 +51,7 @@ class _Plugin:
     def title(self) -> str:
         return f"{self.info.dist} {self.info.version} ({self.info.name})"
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         self.info = replace(self.info, status="failed", error=reason_of(error))
 
     def load_error(self) -> PluginLoadError:
@@ -85,6 +85,9 @@ class PluginHost:
         options: what plugins may know of the settings.
         disabled: names of entry points that are not loaded.
         found: entry points to use instead of the installed ones.
+
+    Attributes:
+        disabled: as given.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class PluginHost:
         disabled: frozenset[str] = frozenset(),
         found: Iterable[EntryPoint] | None = None,
     ) -> None:
+        self.disabled = disabled
         self._options = options
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(ZoomgrSpecs)
@@ -112,7 +116,7 @@ class PluginHost:
         try:
             self._manager.register(point.load(), plugin.key)
             self._manager.check_pending()  # a misspelt hook would otherwise never be called, without a word
-        except Exception as error:  # noqa: BLE001 (isolation is the point; the error is kept and shown)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (isolation is the point; the error is kept)
             plugin.fail(error)
             if self._manager.has_plugin(plugin.key):
                 self._manager.unregister(name=plugin.key)
@@ -246,7 +250,7 @@ class PluginHost:
             caller = self._manager.subset_hook_caller(hook, others)
             try:
                 answers += [(plugin, item) for item in _checked_answers(caller(**arguments), hook, kind)]
-            except Exception as error:  # noqa: BLE001 (isolation is the point; the error is kept and shown)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 (isolation is the point; the error is kept)
                 plugin.fail(error)
         return answers
 
@@ -272,7 +276,8 @@ class PluginHost:
 
 
 def _dist(point: EntryPoint) -> tuple[str, str]:
-    return (point.dist.name, point.dist.version) if point.dist else ("", "")
+    # A distribution that was half uninstalled has no metadata, and so neither name nor version.
+    return (point.dist.name or "", point.dist.version or "") if point.dist else ("", "")
 
 
 def _checked_answers(results: Iterable[Iterable[Any]], hook: str, kind: type[T]) -> list[T]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from zoomgr.adapt.match import choose_adapter
 from zoomgr.adapt.plan import Wishes, make_plan
+from zoomgr.adapt.stem import check_policy
+from zoomgr.errors import InvalidSettingError
 from zoomgr.host import PluginHost
 from zoomgr.records import Digest, Fresh, LoadPlan, LoadReport, ModelCard
 from zoomgr.resolve import Ref, Resolver
@@ -34,6 +36,15 @@ class Request:
     partial: bool = False
     ignore: tuple[str, ...] = ()
     arch_kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Beyond the limits no label set and no sensor goes; torch would answer with a C++ stack trace.
+        limits = {"num_classes": (self.num_classes, 0, 1_000_000), "in_ch": (self.in_ch, 1, 65_536)}
+        for name, (count, least, most) in limits.items():
+            if count is not None and not least <= count <= most:
+                problem = f"it must lie between {least:,} and {most:,}"
+                raise InvalidSettingError(name, str(count), problem, "leave it out to keep the model's own")
+        check_policy(self.stem)
 
 
 class Clock:
@@ -91,7 +102,7 @@ class Loader:
         self._resolver = resolver
         self._file = file
 
-    def load(self, ref: Ref, weights: bool | Ref, request: Request) -> tuple[nn.Module, LoadReport]:
+    def load(self, ref: Ref, weights: bool | Ref | None, request: Request) -> tuple[nn.Module, LoadReport]:
         """Build the architecture and fill it; see `zoomgr.Zoo.load_with_report`."""
         prepared = self.prepare(ref, weights, request)
         return prepared.module.train(), _carried_out(prepared)
@@ -100,15 +111,16 @@ class Loader:
         """Fill a module of the caller's own; see `zoomgr.Zoo.load_into`."""
         return _carried_out(self.prepare_into(model, weights, request))
 
-    def prepare(self, ref: Ref, weights: bool | Ref, request: Request) -> Prepared:
+    def prepare(self, ref: Ref, weights: bool | Ref | None, request: Request) -> Prepared:
         """All that comes before a change: the file is fetched and read, the module built, the plan made."""
         clock = Clock()
         with clock.stage("resolve"):
+            self._check_match(request)
             card = self._resolver.resolve(ref)
-            filled = card if isinstance(weights, bool) else self._resolver.resolve(weights)
+            filled = self._resolver.resolve(weights) if weights and weights is not True else card
             own = self._resolver.architecture(request.arch or card.arch)
-            build = self._builder(own, card, request)
-        if weights is False:
+            build = self._builder(own, filled if filled.arch == own.arch else card, request)
+        if not weights:
             with clock.stage("build"):
                 module = build()
             return Prepared(str(card.ref), None, module, build, None, _all_fresh(module), clock)
@@ -126,12 +138,18 @@ class Loader:
         """The same for a module that the caller has built."""
         clock = Clock()
         with clock.stage("resolve"):
+            self._check_match(request)
             card = self._resolver.resolve(weights)
         checkpoint, digest = self._read(card, clock)
         with clock.stage("plan"):
             own = ModelCard(card.ref, arch=type(model).__name__)
             plan = self._plan(checkpoint, model, card, own, request)
         return Prepared(str(card.ref), digest, model, None, checkpoint, plan, clock)
+
+    def _check_match(self, request: Request) -> None:
+        """Refuse an adapter that does not exist before anything is fetched."""
+        if request.match not in {"auto", "name"}:
+            self._host.get_adapter(request.match)
 
     def _builder(self, own: ModelCard, card: ModelCard, request: Request) -> Callable[[], nn.Module]:
         """Builds the architecture as the weights need it, but for what the caller wishes otherwise."""
@@ -153,7 +171,9 @@ class Loader:
         with clock.stage("read"):
             from zoomgr.checkpoint import read
 
-            return read(path, tuple(self._host.formats.items.values())), digest
+            # The user's own file may be saved over while the model lives; no mapping survives that.
+            mapped = card.ref.scheme != "path"
+            return read(path, tuple(self._host.formats.items.values()), mapped=mapped), digest
 
     def _plan(
         self, checkpoint: Checkpoint, module: nn.Module, card: ModelCard, own: ModelCard, request: Request

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from zoomgr.cache.fetch import Progress, SilentProgress
+from zoomgr.errors import printable
 
 
 class Bars:
@@ -26,14 +27,14 @@ class Bars:
         from rich.progress import Progress as Drawn
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # a file name is no markup
             BarColumn(),
             DownloadColumn(binary_units=True),
             TransferSpeedColumn(),
             TimeRemainingColumn(compact=True),
         )
         with Drawn(*columns, console=Console(stderr=True)) as drawn:
-            task = drawn.add_task(label, total=total_bytes)
+            task = drawn.add_task(printable(label), total=total_bytes)
             yield lambda count: drawn.advance(task, count)
 
 

@@ -88,7 +88,6 @@ class Artifact:
         size_bytes: as published, for display and progress; publishers round it, so it proves nothing.
         digest: what the publisher, or a pin, promises; None when nobody does.
         promised_by: who promises the digest, for messages.
-        format: name of the checkpoint format; empty means that the content tells.
     """
 
     urls: tuple[str, ...]
@@ -96,7 +95,6 @@ class Artifact:
     size_bytes: int | None = None
     digest: Digest | None = None
     promised_by: str = ""
-    format: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +110,7 @@ class ArchiveMember:
 
 # -- what a model is -----------------------------------------------------------------------------------------
 
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _NAME = re.compile(
     r"(?:(?P<source>[A-Za-z0-9_-]+)/)?(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)(?:@(?P<tag>[A-Za-z0-9_.-]+))?"
 )
@@ -142,7 +140,7 @@ class ModelRef:
             InvalidRefError: none of the grammars covers the text.
         """
         if found := _SCHEME.match(text):
-            return cls(text, scheme=found[1])
+            return cls(text, scheme=found[1].lower())
         if text.startswith(("./", "../", "/", "~")) or any(c in text for c in "*?[\\"):
             return cls(text, scheme="path")
         if text.lower().endswith(_WEIGHT_SUFFIXES):

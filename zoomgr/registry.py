@@ -24,7 +24,6 @@ _MODEL_KEYS: Mapping[str, type | tuple[type, ...]] = {
     "sha256": str,
     "size_bytes": int,
     "adapter": str,
-    "format": str,
     "license": str,
     "num_classes": int,
     "in_ch": int,
@@ -62,6 +61,10 @@ class Registry:
         merged = Registry()
         for path in (*files, shipped_file()):
             merged = merged.extended_by(_File.open(path).registry())
+        for name, ref in merged.aliases.items():
+            if not ref.source and ref.name in merged.aliases:
+                problem = f"the alias {name} stands for {ref}, which is an alias itself"
+                raise InvalidRegistryError("[aliases]", 0, problem)
         return merged
 
     def extended_by(self, later: Registry) -> Registry:
@@ -103,24 +106,32 @@ class _File:
     def registry(self) -> Registry:
         self.check_keys("", self.data, _SECTIONS)
         if self.data.get("version") != VERSION:
-            self.fail("version", f"version must be {VERSION}, not {self.data.get('version')!r}")
-        sources = self.section("sources", dict)
+            self.fail("", "version", f"version must be {VERSION}, not {self.data.get('version')!r}")
+        sources = self.section("sources")
         self.check_keys("sources", sources, ("order",))
+        models = self.section("models")
+        pins = self.each("pins", str, _whole_digest)
         return Registry(
-            models={name: self.model(name, entry) for name, entry in self.section("models", dict).items()},
+            models={name: self.model(name, entry) for name, entry in models.items()},
             aliases=self.each("aliases", str, ModelRef.parse),
-            order=tuple(self.names("order", sources.get("order", []))),
-            pins=self.each("pins", str, _whole_digest),
-            mirrors=self.each("mirrors", list, lambda urls: tuple(self.names("mirrors", urls))),
+            order=tuple(self.names("sources", "order", sources.get("order", []))),
+            pins={str(self.convert("pins", key, key, _pinnable)): digest for key, digest in pins.items()},
+            mirrors=self.each("mirrors", list, _texts),
         )
 
     def model(self, name: str, entry: Any) -> ModelCard:
+        table = f"models.{name}"
+        self.convert("models", name, name, _plain_name)
         if not isinstance(entry, dict):
-            self.fail(name, f"models.{name} must be a table")
-        self.check_keys(name, entry, tuple(_MODEL_KEYS))
+            self.fail("models", name, f"{table} must be a table")
+        self.check_keys(table, entry, tuple(_MODEL_KEYS))
         for key, value in entry.items():
             if not isinstance(value, _MODEL_KEYS[key]) or isinstance(value, bool):
-                self.fail(key, f"models.{name}.{key} has the wrong type, {type(value).__name__}")
+                self.fail(table, key, f"{table}.{key} has the wrong type, {type(value).__name__}")
+            if isinstance(value, int) and value < 1:
+                self.fail(table, key, f"{table}.{key} must be 1 or more")
+        if "arch" in entry:
+            self.convert(table, "arch", entry["arch"], _architecture)
         labels = entry.get("labels", "")
         return ModelCard(
             ref=ModelRef(name, source=SOURCE),
@@ -130,62 +141,111 @@ class _File:
             is_default=True,
             num_classes=entry.get("num_classes"),
             in_ch=entry.get("in_ch", 0),
-            labels=labels if isinstance(labels, str) else tuple(self.names("labels", labels)),
+            labels=labels if isinstance(labels, str) else self.names(table, "labels", labels),
             license=entry.get("license", ""),
             provenance=entry.get("provenance", ""),
             notes=entry.get("notes", ""),
         )
 
     def artifact(self, name: str, entry: Mapping[str, Any]) -> Artifact | None:
-        urls = tuple(self.names("urls", entry.get("urls", [entry["url"]] if "url" in entry else [])))
+        table = f"models.{name}"
+        if "url" in entry and "urls" in entry:
+            self.fail(table, "url", f"{table} has both url and urls")
+        urls = self.names(table, "urls", entry.get("urls", [entry["url"]] if "url" in entry else []))
         if not urls:
             return None
-        digest = self.convert("sha256", entry["sha256"], Digest.parse) if "sha256" in entry else None
+        digest = self.convert(table, "sha256", entry["sha256"], Digest.parse) if "sha256" in entry else None
         return Artifact(
             urls=urls,
             filename=urls[0].partition("#")[0].rpartition("/")[2] or name,
             size_bytes=entry.get("size_bytes"),
             digest=digest,
-            promised_by=f"models.{name} in {self.path.name}" if digest else "",
-            format=entry.get("format", ""),
+            promised_by=f"{table} in {self.path.name}" if digest else "",
         )
 
-    def section(self, name: str, kind: type) -> Any:
-        value = self.data.get(name, kind())
-        return value if isinstance(value, kind) else self.fail(name, f"{name} must be a table")
+    # -- reading a table -------------------------------------------------------------------------------------
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        value = self.data.get(name, {})
+        return value if isinstance(value, dict) else self.fail("", name, f"{name} must be a table")
 
     def each(self, section: str, kind: type, parse: Callable[[Any], Any]) -> dict[str, Any]:
         parsed = {}
-        for key, value in self.section(section, dict).items():
+        for key, value in self.section(section).items():
             if not isinstance(value, kind):
-                self.fail(key, f"{section}.{key} has the wrong type, {type(value).__name__}")
-            parsed[key] = self.convert(key, value, parse)
+                self.fail(section, key, f"{section}.{key} has the wrong type, {type(value).__name__}")
+            parsed[key] = self.convert(section, key, value, parse)
         return parsed
 
-    def convert(self, key: str, value: Any, parse: Callable[[Any], Any]) -> Any:
+    def names(self, table: str, key: str, values: Any) -> tuple[str, ...]:
+        found: tuple[str, ...] = self.convert(table, key, values, _texts)
+        return found
+
+    def convert(self, table: str, key: str, value: Any, parse: Callable[[Any], Any]) -> Any:
         try:
             return parse(value)
-        except (ValueError, InvalidRefError) as error:
-            self.fail(key, f"{key}: {error.headline() if isinstance(error, InvalidRefError) else error}")
+        except InvalidRefError as error:
+            self.fail(table, key, f"{key}: {error.headline()}")
+        except ValueError as error:
+            self.fail(table, key, f"{key}: {error}")
 
-    def names(self, key: str, values: Any) -> Sequence[str]:
-        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            self.fail(key, f"{key} must be a list of strings")
-        return values
-
-    def check_keys(self, where: str, table: Mapping[str, Any], known: Sequence[str]) -> None:
-        for key in table:
+    def check_keys(self, table: str, found: Mapping[str, Any], known: Sequence[str]) -> None:
+        for key in found:
             if key not in known:
-                self.fail(
-                    key, f"{where or 'a registry'} has no key {key!r}", close_matches(key, tuple(known))
-                )
+                problem = f"{table or 'a registry'} has no key {key!r}"
+                self.fail(table, key, problem, close_matches(key, tuple(known)))
 
-    def fail(self, key: str, problem: str, close: tuple[str, ...] = ()) -> NoReturn:
-        # tomllib gives no positions: the first line that begins with the key, or a header that ends with it.
-        spelled = rf"[\"']?{re.escape(key)}[\"']?"
-        pattern = re.compile(rf"^\s*(?:{spelled}\s*=|\[(?:[^\]]*\.)?{spelled}\s*\])")
-        lines = (number for number, line in enumerate(self.text.splitlines(), 1) if pattern.match(line))
-        raise InvalidRegistryError(str(self.path), next(lines, 0), problem, close)
+    def fail(self, table: str, key: str, problem: str, close: tuple[str, ...] = ()) -> NoReturn:
+        raise InvalidRegistryError(str(self.path), line_of(self.text, table, key), problem, close)
+
+
+def line_of(text: str, table: str, key: str) -> int:
+    """The line, from 1, where a TOML text speaks of a table's key; 0 when it is not found.
+
+    tomllib gives no positions. So this looks for the key, as an assignment or in a header, from the table's
+    own header on.
+    """
+    lines = text.splitlines()
+    header = re.compile(rf"\s*\[\s*{_DOT.join(map(_spelled, table.split('.', 1)))}\s*\]")
+    begins = [number for number, line in enumerate(lines) if table and header.match(line)]
+    start = begins[0] if begins else 0
+    speaks = re.compile(rf"\s*(?:{_spelled(key)}\s*=|\[(?:[^\]]*{_DOT})?\s*{_spelled(key)}\s*[\].])")
+    return next((number for number, line in enumerate(lines[start:], start + 1) if speaks.match(line)), 0)
+
+
+_DOT = r"\s*\.\s*"
+
+
+def _spelled(key: str) -> str:
+    return rf"[\"']?{re.escape(key)}[\"']?"
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError("must be a list of strings")
+    return tuple(values)
+
+
+def _plain_name(text: str) -> ModelRef:
+    ref = ModelRef.parse(text)
+    if ref != ModelRef(text):
+        raise ValueError("it cannot be written as a name")
+    return ref
+
+
+def _architecture(text: str) -> ModelRef:
+    ref = ModelRef.parse(text)
+    if not ref.source or ref.scheme or ref.source == SOURCE:
+        raise ValueError(f"{text!r} must be FAMILY/NAME")
+    return ref
+
+
+def _pinnable(text: str) -> ModelRef:
+    """A reference to exactly one file; anything looser would be a pin that holds for nothing."""
+    ref = ModelRef.parse(text)
+    if not ref.scheme and (not ref.source or not (ref.tag or ref.source == SOURCE)):
+        raise ValueError("a pin must name one file: SOURCE/NAME@TAG, or a URL")
+    return ref
 
 
 def _whole_digest(text: str) -> Digest:

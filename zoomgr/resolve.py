@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from zoomgr.errors import (
     AmbiguousNameError,
+    InvalidRegistryError,
     UnknownArchitectureError,
     UnknownModelError,
     UnknownTagError,
@@ -40,6 +42,7 @@ class Resolver:
             return text
         ref = _parsed(text)
         ref = self._registry.aliases.get(ref.name, ref) if not ref.source and not ref.tag else ref
+        self._check_pins()
         if ref.scheme:
             return self._pinned(self._host.get_locator(ref.scheme).locate(ref))
         named = self._named(ref) or self._timm_spelling(ref)
@@ -111,13 +114,25 @@ class Resolver:
         if ref.source:
             if ref.source != SOURCE:
                 self._host.get_source(ref.source)
-            return tuple(card for card in self._cards(ref.source) if card.ref.name == ref.name)
+            return self._cards_of(ref.source, ref.name)
+        for source in self._ordered_sources():
+            if cards := self._cards_of(source, ref.name):
+                return cards
         found = self._by_source(ref.name)
-        ordered = [name for name in (SOURCE, *self._registry.order) if name in found]
-        if not ordered and len(found) > 1:
+        if len(found) > 1:
             raise AmbiguousNameError(ref.name, tuple(f"{name}/{ref.name}" for name in found))
-        winner = ordered[0] if ordered else next(iter(found), "")
-        return found.get(winner, ())
+        return next(iter(found.values()), ())
+
+    def _ordered_sources(self) -> Iterator[str]:
+        """The registry, then the sources of the order.
+
+        One that is misspelt, or whose plugin is broken, is an error: to pass it over would let another source
+        say what the name means. One that was switched off is passed over.
+        """
+        yield SOURCE
+        for source in self._registry.order:
+            if source not in self._host.disabled:
+                yield self._host.get_source(source).name
 
     def _timm_spelling(self, ref: ModelRef) -> tuple[ModelCard, ...]:
         """`resnet50.a1_in1k`, as timm writes it: the card of that name and tag, where a source has both."""
@@ -126,14 +141,11 @@ class Resolver:
             return ()
         sources = [ref.source] if ref.source else self._source_names()
         hits = [
-            card
-            for source in sources
-            for card in self._cards(source)
-            if card.ref.name == name and card.ref.tag == tag.lower()
+            card for source in sources for card in self._cards_of(source, name) if card.ref.tag == tag.lower()
         ]
         if len(hits) > 1:
             raise AmbiguousNameError(ref.name, tuple(str(card.ref) for card in hits))
-        return tuple(replace(card, is_default=True) for card in hits)
+        return tuple(hits)
 
     def _tagged(self, ref: ModelRef, cards: tuple[ModelCard, ...]) -> ModelCard:
         if not ref.tag:
@@ -142,15 +154,15 @@ class Resolver:
             if card.ref.tag == ref.tag:
                 return card
         tags = tuple(card.ref.tag for card in cards if card.ref.tag)
-        raise UnknownTagError(
-            f"{cards[0].ref.source}/{ref.name}", ref.tag, tags, close_matches(ref.tag, tags)
-        )
+        elsewhere = [other for other in self.elsewhere(cards[0]) if other.endswith(f"@{ref.tag}")]
+        close = (*elsewhere, *close_matches(ref.tag, tags))
+        raise UnknownTagError(f"{cards[0].ref.source}/{ref.name}", ref.tag, tags, close)
 
     def _completed(self, card: ModelCard) -> ModelCard:
         """A registry's card, with what it leaves out taken from its architecture's own card."""
         if card.ref.source != SOURCE or not card.arch:
             return card
-        own = self.resolve(ModelRef.parse(card.arch))
+        own = self.architecture(card.arch)
         return replace(
             card,
             num_classes=own.num_classes if card.num_classes is None else card.num_classes,
@@ -167,10 +179,23 @@ class Resolver:
         pin: Digest | None = self._registry.pins.get(str(card.ref))
         return card.with_digest(pin, "[pins] of the registry") if pin else card
 
+    def _check_pins(self) -> None:
+        """A pin for weights that no catalogue lists would hold for nothing, and nobody would notice."""
+        for text in self._registry.pins:
+            ref = ModelRef.parse(text)
+            if ref.source in self._host.sources.items:
+                cards = self._host.cards(ref.source)
+                if not any(card.ref == ref for card in cards):
+                    close = close_matches(text, [str(card.ref) for card in cards])
+                    raise InvalidRegistryError("[pins]", 0, f"{ref.source} lists no {text}", close)
+
     # -- what there is ---------------------------------------------------------------------------------------
 
     def _cards(self, source: str) -> tuple[ModelCard, ...]:
         return tuple(self._registry.models.values()) if source == SOURCE else self._host.cards(source)
+
+    def _cards_of(self, source: str, name: str) -> tuple[ModelCard, ...]:
+        return tuple(card for card in self._cards(source) if card.ref.name == name)
 
     def _source_names(self) -> list[str]:
         """The registry, the sources of the order, and the others by name."""
@@ -181,7 +206,7 @@ class Resolver:
         ]
 
     def _by_source(self, name: str) -> dict[str, tuple[ModelCard, ...]]:
-        found = {s: tuple(c for c in self._cards(s) if c.ref.name == name) for s in self._source_names()}
+        found = {source: self._cards_of(source, name) for source in self._source_names()}
         return {source: cards for source, cards in found.items() if cards}
 
     def _names(self, source: str) -> set[str]:
@@ -192,6 +217,11 @@ class Resolver:
         return (
             (ref.source,) if ref.source else tuple(name for name in self._source_names() if self._cards(name))
         )
+
+
+def matches(text: str, pattern: str) -> bool:
+    """Whether a glob covers a name or a reference, in any case."""
+    return fnmatch.fnmatchcase(text.lower(), pattern.lower())
 
 
 def _parsed(text: str | Path | ModelRef) -> ModelRef:

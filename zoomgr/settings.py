@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import platformdirs
 
-from zoomgr.errors import InvalidSettingError
+from zoomgr.errors import InvalidSettingError, reason_of
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"", "0", "false", "no", "off"})
@@ -39,20 +39,18 @@ class Settings:
         cls,
         environ: Mapping[str, str] = os.environ,
         *,
-        cache_dir: Path | None = None,
-        registry: Path | None = None,
+        cache_dir: Path | str | None = None,
+        registry: Path | str | None = None,
         offline: bool = False,
     ) -> Self:
-        """Read the environment; arguments (the command line's options) beat it.
+        """Read the environment; arguments (the command line's options) beat it, an empty variable is none.
 
         Raises:
-            InvalidSettingError: a variable cannot be used, or names a file that is not there.
+            InvalidSettingError: a variable or an option cannot be used, or names a file that is not there.
         """
-        cache = cache_dir or _path(environ, "ZOOMGR_CACHE") or platformdirs.user_cache_path("zoomgr")
-        layers = environ.get("ZOOMGR_CACHE_LAYERS", "").split(os.pathsep)
         return cls(
-            cache_dir=cache.expanduser().absolute(),
-            cache_layers=tuple(Path(text).expanduser() for text in layers if text),
+            cache_dir=_cache_dir(environ, cache_dir),
+            cache_layers=tuple(_cache_layers(environ)),
             registry_files=tuple(_registry_files(environ, registry)),
             offline=offline or _flag(environ, "ZOOMGR_OFFLINE"),
             disabled_plugins=frozenset(
@@ -61,20 +59,55 @@ class Settings:
         )
 
 
-def _registry_files(environ: Mapping[str, str], registry: Path | None) -> list[Path]:
-    asked = {"--registry": registry, "ZOOMGR_REGISTRY": _path(environ, "ZOOMGR_REGISTRY")}
-    for name, path in asked.items():
-        if path and not path.is_file():
+def _cache_dir(environ: Mapping[str, str], option: Path | str | None) -> Path:
+    asked = _asked(environ, "ZOOMGR_CACHE", "--cache", option)
+    name, path = next(asked, ("the default cache", platformdirs.user_cache_path("zoomgr")))
+    if _is_file(name, path):
+        raise InvalidSettingError(name, str(path), "it is a file", "give the path of a folder")
+    return path.absolute()
+
+
+def _cache_layers(environ: Mapping[str, str]) -> Iterator[Path]:
+    name = "ZOOMGR_CACHE_LAYERS"
+    return (_home_put_in(name, text) for text in environ.get(name, "").split(os.pathsep) if text)
+
+
+def _registry_files(environ: Mapping[str, str], option: Path | str | None) -> list[Path]:
+    asked = list(_asked(environ, "ZOOMGR_REGISTRY", "--registry", option))
+    for name, path in asked:
+        if not _is_file(name, path):
             raise InvalidSettingError(
                 name, str(path), "there is no such file", "give the path of a TOML file"
             )
     own = platformdirs.user_config_path("zoomgr") / "registry.toml"
-    return [path for path in asked.values() if path] + ([own] if own.is_file() else [])
+    return [path for _, path in asked] + ([own] if _is_file("registry.toml", own) else [])
 
 
-def _path(environ: Mapping[str, str], name: str) -> Path | None:
-    text = environ.get(name, "")
-    return Path(text).expanduser() if text else None
+def _asked(
+    environ: Mapping[str, str], variable: str, name: str, option: Path | str | None
+) -> Iterator[tuple[str, Path]]:
+    """The paths that were asked for, and by what name: the option's before the variable's."""
+    if option is not None:
+        yield name, _home_put_in(name, str(option))
+    if text := environ.get(variable):
+        yield variable, _home_put_in(variable, text)
+
+
+def _home_put_in(name: str, text: str) -> Path:
+    if not text:
+        raise InvalidSettingError(name, text, "it is empty", "give a path, or leave it out")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise InvalidSettingError(name, text, "there is no such home folder", "write it in full") from error
+
+
+def _is_file(name: str, path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        remedy = "name a path that this user can read"
+        raise InvalidSettingError(name, str(path), reason_of(error), remedy) from error
 
 
 def _flag(environ: Mapping[str, str], name: str) -> bool:

@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from zoomgr.cache.disk import sha256_of
-from zoomgr.cache.fetch import Fetcher, Progress, SilentProgress
+from zoomgr.cache.fetch import Fetcher, Progress, SilentProgress, candidate_urls
 from zoomgr.cache.store import Store
 from zoomgr.cache.verify import Verdict, verify
 from zoomgr.errors import (
@@ -23,7 +22,6 @@ from zoomgr.errors import (
 )
 from zoomgr.hookspecs import Options
 from zoomgr.host import PluginHost
-from zoomgr.loader import Loader, Request
 from zoomgr.records import (
     Artifact,
     CacheEntry,
@@ -42,8 +40,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from zoomgr.checkpoint import Checkpoint, Contents
+    from zoomgr.loader import Loader
     from zoomgr.look.predict import Prediction
 
+_RGB = 3
 _OWN_FILES = frozenset({"path", "file"})
 
 
@@ -99,9 +99,7 @@ class Zoo:
         card = self.resolve(ref)
         try:
             entry = self._cached(card)
-        except BlobAlteredError as altered:
-            # The file that was proven once is the only one to accept in its place.
-            card = card.with_digest(Digest.parse(altered.expected), "what was recorded at the first fetch")
+        except BlobAlteredError:  # to pull is to ask for the right file again; `_fetch` knows which it was
             entry = None
         return entry or self._fetch(card)
 
@@ -119,7 +117,7 @@ class Zoo:
 
     def remove(self, ref: Ref) -> int:
         """Remove weights from the cache; the bytes that became free, 0 when another reference has them."""
-        return self.store.remove(self._entry(self.resolve(ref)).ref)
+        return self.store.remove(str(self.resolve(ref).ref))
 
     def verify(self, refs: Iterable[Ref] = ()) -> Iterator[Verdict]:
         """Hash cached files, all when none is named, and move altered ones aside; needs no network."""
@@ -151,6 +149,14 @@ class Zoo:
     def _fetch(self, card: ModelCard) -> CacheEntry:
         if card.artifact is None:
             raise NoWeightsError(str(card.ref), self._resolver.elsewhere(card))
+        # The file that was proven once is the only one to accept in its place; but for a new promise, and for
+        # a file on this disk, which is its owner's to change.
+        artifact, recorded = card.artifact, self.store.recorded(str(card.ref))
+        holds = recorded and (artifact.digest is None or artifact.digest.matches(recorded))
+        if holds and card.ref.scheme not in _OWN_FILES:
+            artifact = replace(artifact, digest=recorded, promised_by="what was recorded at the first fetch")
+        for url in candidate_urls(artifact.urls, self.registry.mirrors):
+            self.host.transports.find(url.partition(":")[0].lower())  # raises when two plugins open such URLs
         fetcher = Fetcher(
             self.store,
             self.host.transports.items,
@@ -158,7 +164,7 @@ class Zoo:
             offline=self.settings.offline,
             progress=self._progress,
         )
-        return fetcher.fetch(card.artifact, ref=str(card.ref), license=card.license)
+        return fetcher.fetch(artifact, ref=str(card.ref), license=card.license)
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -180,8 +186,9 @@ class Zoo:
         """
         from zoomgr.checkpoint import read
 
-        path, _ = self.file(self.resolve(ref))
-        return read(path, tuple(self.host.formats.items.values()))
+        card = self.resolve(ref)
+        path, _ = self.file(card)
+        return read(path, tuple(self.host.formats.items.values()), mapped=card.ref.scheme != "path")
 
     def inspect(self, ref: Ref) -> Contents:
         """What a checkpoint holds, without its values; of safetensors without torch. Errors as of `read`."""
@@ -203,7 +210,7 @@ class Zoo:
         arch: str = "",
         num_classes: int | None = None,
         in_ch: int | None = None,
-        weights: bool | Ref = True,
+        weights: bool | Ref | None = True,
         match: str = "auto",
         stem: str = "zero",
         partial: bool = False,
@@ -219,7 +226,8 @@ class Zoo:
             arch: FAMILY/NAME, where the reference does not say it (a bare file), or to use another one.
             num_classes: outputs of the head; another number than the weights have gives a fresh head.
             in_ch: input channels; another number than the weights have adapts the stem.
-            weights: True for the reference's own, False for random ones, or somebody else's checkpoint.
+            weights: True for the reference's own, False or None for random ones, or somebody else's
+                checkpoint.
             match: "auto" (the card's adapter, else equal names, else an adapter that knows the keys), "name",
                 or an adapter's name.
             stem: how a stem is adapted: "zero", "mean", "cyclic", "copy:R", "fresh" (docs/stem.md).
@@ -235,6 +243,8 @@ class Zoo:
         Raises:
             ZoomgrError: see docs/errors.md; nothing is left half-done.
         """
+        from zoomgr.loader import Request
+
         request = Request(arch, num_classes, in_ch, match, stem, partial, arch_kwargs=arch_kwargs)
         loader = self._at(offline).loader
         module, report = loader.load(ref, weights, request)
@@ -258,6 +268,8 @@ class Zoo:
             partial: load what fits, instead of raising.
             ignore: globs of checkpoint keys that are left out.
         """
+        from zoomgr.loader import Request
+
         request = Request(match=match, partial=partial, ignore=tuple(ignore))
         return self.loader.load_into(model, weights, request)
 
@@ -268,17 +280,19 @@ class Zoo:
         arch: str = "",
         num_classes: int | None = None,
         in_ch: int | None = None,
-        weights: bool | Ref = True,
+        weights: bool | Ref | None = True,
         match: str = "auto",
         stem: str = "zero",
         partial: bool = False,
         **arch_kwargs: Any,
     ) -> LoadPlan:
         """What `load_with_report`, or `load_into` a module, would do; fetches the weights, loads nothing."""
+        from zoomgr.loader import Request
+
         request = Request(arch, num_classes, in_ch, match, stem, partial, arch_kwargs=arch_kwargs)
         if isinstance(model_or_ref, Ref):
             return self.loader.prepare(model_or_ref, weights, request).plan
-        if isinstance(weights, bool):
+        if weights is None or isinstance(weights, bool):
             raise InvalidSettingError(
                 "weights", str(weights), "a module has none of its own", "name a checkpoint"
             )
@@ -287,13 +301,15 @@ class Zoo:
     @property
     def loader(self) -> Loader:
         """The stages of a load, over this Zoo's plugins and cache."""
+        from zoomgr.loader import Loader
+
         return Loader(self.host, self._resolver, self.file)
 
     def _at(self, offline: bool | None) -> Zoo:
         """This Zoo, or one like it that is offline (or not) whatever the settings say."""
         if offline is None or offline == self.settings.offline:
             return self
-        return Zoo(replace(self.settings, offline=offline), progress=self._progress)
+        return Zoo(replace(self.settings, offline=offline), progress=self._progress, host=self.host)
 
     # -- looking ---------------------------------------------------------------------------------------------
 
@@ -322,16 +338,26 @@ class Zoo:
         from zoomgr.look.preprocess import open_image
 
         card = self.resolve(ref)
-        if card.task != "classification" or not card.num_classes:
-            raise CannotPredictError(str(card.ref), f"it is made for {card.task}")
+        if problem := _why_no_classifier(card):
+            raise CannotPredictError(str(card.ref), problem)
         opened = open_image(Path(image))
         prepare = self.preprocess(card)
-        names = class_names(card.labels, card.num_classes)
+        names = class_names(card.labels, card.num_classes or 0)
         return predict(self.load(card), prepare, opened, names, top=top)
+
+
+def _why_no_classifier(card: ModelCard) -> str:
+    if not card.arch:
+        return "nothing says which architecture its weights are for"
+    if card.task != "classification" or not card.num_classes:
+        return f"it is made for {card.task}"
+    return f"it takes {card.in_ch} channels" if card.in_ch != _RGB else ""
 
 
 def _local_file(artifact: Artifact) -> tuple[Path, Digest | None]:
     """A file of the user's own, with its digest when that was promised and holds."""
+    from urllib.request import url2pathname  # imports http and ssl, which no other verb needs
+
     (url,) = artifact.urls
     path = Path(url2pathname(urlsplit(url).path))
     if artifact.digest is None:

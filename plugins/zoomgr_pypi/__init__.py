@@ -6,9 +6,6 @@ from collections.abc import Iterable
 
 from zoomgr.api import Source, Transport, hookimpl
 from zoomgr_pypi.source import PypiSource
-from zoomgr_pypi.transport import PypiTransport
-
-__all__ = ["PypiSource", "PypiTransport"]
 
 
 @hookimpl
@@ -20,4 +17,6 @@ def zoomgr_sources() -> Iterable[Source]:
 @hookimpl
 def zoomgr_transports() -> Iterable[Transport]:
     """Find wheels on package indexes."""
+    from zoomgr_pypi.transport import PypiTransport  # only a download needs what this imports
+
     yield PypiTransport()

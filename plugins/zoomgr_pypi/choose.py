@@ -9,7 +9,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from zoomgr.api import Artifact, Digest, NetworkError, NotOnIndexError, UnusableArchiveError, redacted
-from zoomgr_pypi.index import Index
+from zoomgr_pypi.index import Index, marked
 from zoomgr_pypi.source import WheelFile
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _artifact(package: DistributionPackage, index: Index) -> Artifact:
             package.filename, f"{index.url} points at {redacted(package.url)}, which is less safe than itself"
         )
     return Artifact(
-        urls=(index.with_login(package.url),),
+        urls=(marked(package.url),),
         filename=package.filename,
         size_bytes=package.size,
         digest=_digest(package.digests.get("sha256", "")),

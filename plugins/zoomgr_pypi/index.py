@@ -1,22 +1,30 @@
-"""Asking one package index for the files of a distribution."""
+"""Package indexes: what one says of a distribution, and how what it points at is opened."""
 
 from __future__ import annotations
 
-import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
-from zoomgr.api import HttpStatusError, InvalidSettingError, NotOnIndexError, UnreachableError, reason_of
+from zoomgr.api import (
+    HttpStatusError,
+    InvalidSettingError,
+    NotOnIndexError,
+    UnreachableError,
+    http_answer,
+    reason_of,
+)
 
 if TYPE_CHECKING:
     import requests
     from pypi_simple import ProjectPage
 
-_TIMEOUT_S = (10.0, 60.0)  # to connect, and between two pieces of the answer
+_MARK = "pypi+"  # before the URLs of files that are opened with what pip was told
 _REMEDY = "pip config debug shows where it is said"
 _NOT_FOUND = 404
 _SAFE_WAYS = {
@@ -70,12 +78,33 @@ class Index:
         """Whether a URL is at least as safe as the index: https never leads to http or to this disk."""
         return urlsplit(url).scheme in _SAFE_WAYS[urlsplit(self.url).scheme]
 
-    def with_login(self, url: str) -> str:
-        """The URL of a file, with the index's own credentials where it lies on the index's own host."""
+    def is_host_of(self, url: str) -> bool:
+        """Whether a file lies on the index's own host: its login goes nowhere else."""
         here, there = urlsplit(self.url), urlsplit(url)
-        if not self.login or (here.scheme, here.netloc) != (there.scheme, there.netloc):
-            return url
-        return urlunsplit(there._replace(netloc=self.login + there.netloc))
+        return (here.scheme, here.netloc) == (there.scheme, there.netloc.rpartition("@")[2])
+
+
+def login_for(url: str, indexes: Sequence[Index]) -> tuple[str, str] | None:
+    """User and password for a file: those of the index on its host, of several the one with the closest path.
+
+    Args:
+        url: of the file, plain.
+        indexes: those that pip is set up for.
+    """
+    own = [index for index in indexes if index.auth and index.is_host_of(url)]
+    closest = max(own, key=lambda index: _shared_folders(index.url, url), default=None)
+    return closest.auth if closest else None
+
+
+def _shared_folders(one: str, other: str) -> int:
+    """How many parts the paths of two URLs have in common, from the root on."""
+    pairs = zip(urlsplit(one).path.split("/"), urlsplit(other).path.split("/"), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def marked(url: str) -> str:
+    """The URL under which the host hands a file back to this plugin; file URLs are opened as they are."""
+    return url if urlsplit(url).scheme == "file" else _MARK + url
 
 
 def page_of(index: Index, dist: str, cert: str) -> ProjectPage | None:
@@ -84,44 +113,24 @@ def page_of(index: Index, dist: str, cert: str) -> ProjectPage | None:
     Args:
         index: which one.
         dist: the distribution's name, normalised (PEP 503).
-        cert: file of the authorities to trust; empty means requests' own, or SSL_CERT_FILE.
+        cert: file of the authorities to trust beside the system's; empty for the environment's choice.
 
     Raises:
-        UnreachableError: no answer.
+        UnreachableError: no answer, or a redirect to a place that is not safe.
         HttpStatusError: it refused.
         NotOnIndexError: the answer is not a page of an index.
     """
     if urlsplit(index.url).scheme == "file":
         return _local_page(index, dist)
-    answer = _answer(index, dist, cert)
-    if answer.status_code == _NOT_FOUND:
-        return None
-    if not answer.ok:
-        raise HttpStatusError(index.page_url(dist), answer.status_code, answer.reason or "")
-    return _parsed(answer, index, dist)
-
-
-def _answer(index: Index, dist: str, cert: str) -> requests.Response:
-    import requests
     from pypi_simple import ACCEPT_ANY
 
     url = index.page_url(dist)
-    with requests.Session() as session:
-        session.verify = os.environ.get("SSL_CERT_FILE") or True  # requests' own variables beat it
-        try:
-            answer = session.get(
-                url,
-                auth=index.auth,
-                headers={"Accept": ACCEPT_ANY, "User-Agent": "zoomgr"},
-                timeout=_TIMEOUT_S,
-                verify=cert or None,
-            )
-        except (OSError, ValueError) as error:
-            raise UnreachableError(url, reason_of(error)) from error
-    unsafe = [hop.url for hop in (*answer.history, answer) if not index.allows(hop.url)]
-    if unsafe:
-        raise UnreachableError(url, "it redirects from https to http, which is refused")
-    return answer
+    with http_answer(url, headers={"Accept": ACCEPT_ANY}, ca_file=cert, auth=index.auth) as answer:
+        if answer.status_code == _NOT_FOUND:
+            return None
+        if not answer.ok:
+            raise HttpStatusError(url, answer.status_code, answer.reason or "")
+        return _parsed(answer, index, dist)
 
 
 def _parsed(answer: requests.Response, index: Index, dist: str) -> ProjectPage:

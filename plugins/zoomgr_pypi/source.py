@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self
-
-from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from typing import TYPE_CHECKING, Self
 
 from zoomgr.api import Artifact, Digest, InvalidRefError, ModelCard, ModelRef
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 _GRAMMAR = re.compile(
     r"pypi://(?P<dist>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)==(?P<version>[^/]+)/(?P<member>.+)"
@@ -38,6 +38,9 @@ class WheelFile:
         Raises:
             InvalidRefError: it does not follow the grammar, or the version is none (PEP 440).
         """
+        from packaging.utils import canonicalize_name
+        from packaging.version import InvalidVersion, Version
+
         found = _GRAMMAR.fullmatch(text)
         if found is None:
             raise InvalidRefError(text, "a file in a wheel is written pypi://DIST==VERSION/PATH/IN/WHEEL")

@@ -1,36 +1,55 @@
-"""From a `pypi://` reference to the wheel that has the file: the host fetches and proves the wheel."""
+"""From a `pypi://` reference to the wheel that has the file, and the wheel's bytes: the host proves both."""
 
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 
-from zoomgr.api import ArchiveMember
+from zoomgr.api import ArchiveMember, Body, open_http, plain_url
 from zoomgr_pypi.choose import find_wheel
-from zoomgr_pypi.index import Index, page_of
-from zoomgr_pypi.pip_config import config_files, read_config
+from zoomgr_pypi.index import Index, login_for, page_of
+from zoomgr_pypi.pip_config import PipConfig, config_files, read_config
 from zoomgr_pypi.source import WheelFile
+
+_REFERENCE = "pypi"
 
 
 class PypiTransport:
-    """Answers where on an index a wheel lies, and with which digest; opens no wheel itself."""
+    """Says where on an index a wheel lies and with which digest, and opens it as pip would.
 
-    schemes = frozenset({"pypi"})
+    A wheel's URL is marked (`pypi+https://…`) so that the host hands it back to this plugin, which knows the
+    certificates that pip was told and the index's login; neither is ever part of a URL.
+    """
+
+    schemes = frozenset({_REFERENCE, "pypi+https", "pypi+http"})
     needs_network = True
 
-    def open(self, url: str, *, offset: int = 0) -> ArchiveMember:  # noqa: ARG002 [the host reads the archive]
-        """Ask the indexes that pip is set up for.
+    def open(self, url: str, *, offset: int = 0) -> AbstractContextManager[Body] | ArchiveMember:
+        """Ask the indexes that pip is set up for, or open the file that one of them pointed at.
 
         Raises:
-            InvalidRefError: the URL is not of the form pypi://DIST==VERSION/PATH.
+            InvalidRefError: a reference that is not of the form pypi://DIST==VERSION/PATH.
             InvalidSettingError: pip's configuration cannot be read.
             NotOnIndexError: no index has a usable wheel of this version.
-            UnreachableError, HttpStatusError: no index has it, and one could not be asked.
+            UnreachableError, HttpStatusError: no index has it, and one could not be asked; or no file came.
             UnusableArchiveError: the index sends us to a file by less safe ways than its own.
         """
-        from pypi_simple import PYPI_SIMPLE_ENDPOINT
+        if url.partition(":")[0].lower() == _REFERENCE:
+            return _locate(WheelFile.parse(url))
+        config, indexes = _pip()
+        plain = plain_url(url)
+        return open_http(plain, offset=offset, ca_file=config.cert, auth=login_for(plain, indexes))
 
-        wanted = WheelFile.parse(url)
-        config = read_config(os.environ, config_files(os.environ))
-        indexes = tuple(map(Index.parse, config.indexes(PYPI_SIMPLE_ENDPOINT)))
-        archive = find_wheel(wanted, indexes, lambda index: page_of(index, wanted.dist, config.cert))
-        return ArchiveMember(archive, wanted.member)
+
+def _pip() -> tuple[PipConfig, tuple[Index, ...]]:
+    """What pip is set up for at this moment."""
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT
+
+    config = read_config(os.environ, config_files(os.environ))
+    return config, tuple(map(Index.parse, config.indexes(PYPI_SIMPLE_ENDPOINT)))
+
+
+def _locate(wanted: WheelFile) -> ArchiveMember:
+    config, indexes = _pip()
+    archive = find_wheel(wanted, indexes, lambda index: page_of(index, wanted.dist, config.cert))
+    return ArchiveMember(archive, wanted.member)

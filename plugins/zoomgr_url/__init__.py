@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from zoomgr.api import Source, Transport, hookimpl
-from zoomgr_url.files import FileTransport
-from zoomgr_url.http import HttpTransport
 from zoomgr_url.source import UrlSource
-
-__all__ = ["FileTransport", "HttpTransport", "UrlSource"]
 
 
 @hookimpl
@@ -21,5 +17,8 @@ def zoomgr_sources() -> Iterable[Source]:
 @hookimpl
 def zoomgr_transports() -> Iterable[Transport]:
     """Open http, https and file URLs."""
+    from zoomgr_url.files import FileTransport  # only a download needs what these import
+    from zoomgr_url.http import HttpTransport
+
     yield HttpTransport()
     yield FileTransport()

@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "torchvision", "timm", "requests", "numpy", "PIL", "rich", "pypi_simple", "safetensors")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "timm",
+    "requests",
+    "numpy",
+    "PIL",
+    "rich",
+    "pypi_simple",
+    "safetensors",
+    "truststore",
+)
 
 
 def heavy_modules_after(*arguments: str) -> set[str]:

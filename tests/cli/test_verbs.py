@@ -2,44 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from cli.saying import Say
 
-from zoomgr.cli.main import VERBS, main
+from zoomgr.cli.main import VERBS
 
 pytestmark = pytest.mark.usefixtures("acme")
-
-
-class Told:
-    """What a run has said."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def json(self) -> Any:
-        """What stdout says, read."""
-        return json.loads(self.out)
-
-
-Say = Callable[..., Told]
-
-
-@pytest.fixture
-def zoomgr(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Run the command in this process; gives its exit code, stdout and stderr."""
-
-    def run(*arguments: str | Path) -> Told:
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return Told(int(stopped.value.code or 0), captured.out, captured.err)
-
-    return run
 
 
 def test_help_names_every_verb_and_the_exit_codes(zoomgr: Say) -> None:
@@ -121,8 +91,34 @@ def test_list_shows_what_is_cached(zoomgr: Say) -> None:
     assert rows == ["acme/tiny@v1\tcached\tdefault\t\t\t\tMIT"]
     assert zoomgr("list", "tiny", "--cached").out.startswith("acme/tiny@v1\t")
     assert zoomgr("list", "--cached", "--source", "timm").out == ""
+    assert zoomgr("list", "TI*", "--cached").out == zoomgr("list", "ACME/*", "--cached").out != ""
+    misspelt = zoomgr("list", "--cached", "--source", "tim")
+    assert (misspelt.code, "did you mean timm" in misspelt.err) == (3, True)
     assert len(zoomgr("list", "vgg16*", "--source", "torchvision").out.splitlines()) >= 3
     assert "nothing matches" in zoomgr("list", "nope*").err
+
+
+def test_rm_and_pull_do_nothing_when_a_name_is_unknown(zoomgr: Say) -> None:
+    """A slip of the hand in the last of several costs nothing."""
+    assert zoomgr("pull", "tiny", "tinny").code == 3
+    assert zoomgr("path", "tiny").code == 3
+    path = Path(zoomgr("pull", "tiny", "--json").json[0]["path"])
+
+    assert zoomgr("rm", "tiny", "tinny").code == 3
+    assert zoomgr("rm", "tiny", "vgg16").code == 3
+    assert path.exists()
+    assert zoomgr("rm", "tiny", "acme/tiny").out == "acme/tiny@v1\t985 B\n"
+
+
+def test_what_was_pulled_is_told_when_a_later_one_fails(zoomgr: Say, tmp_path: Path) -> None:
+    """Each when it is there; as JSON they are one list, and stderr and the exit code tell of the error."""
+    gone = (tmp_path / "gone.pth").as_uri()
+
+    told = zoomgr("pull", "tiny", gone)
+    assert (told.code, told.out.startswith("acme/tiny@v1\t")) == (3, True)
+    told = zoomgr("pull", "tiny", gone, "--json")
+    assert (told.code, [entry["ref"] for entry in told.json]) == (3, ["acme/tiny@v1"])
+    assert "error[" in told.err
 
 
 def test_rm_frees_the_file(zoomgr: Say) -> None:
@@ -172,6 +168,51 @@ def test_verify_finds_an_altered_file_and_moves_it_aside(zoomgr: Say) -> None:
     assert "error[verify-failed]" in told.err
     assert not path.exists()
     assert zoomgr("pull", "tiny").code == 0
+
+
+def test_json_is_one_document_also_when_a_verb_answers_and_then_fails(zoomgr: Say) -> None:
+    """The verdicts are the answer; the exit code and stderr tell of the error."""
+    path = Path(zoomgr("pull", "tiny", "--json").json[0]["path"])
+    path.chmod(0o644)
+    path.write_bytes(b"another file")
+
+    told = zoomgr("verify", "--json")
+
+    assert (told.code, [verdict["status"] for verdict in told.json]) == (4, ["altered"])
+    assert "error[verify-failed]" in told.err
+
+
+@pytest.mark.parametrize("wrong", [("pull",), ("pull", "vgg16", "--nope"), ("pul", "vgg16")])
+def test_a_command_line_that_is_not_understood_is_json_too(zoomgr: Say, wrong: tuple[str, ...]) -> None:
+    """A program reads stdout whatever it asked for."""
+    told = zoomgr(*wrong, "--json")
+
+    assert (told.code, told.json["error"]["code"]) == (2, "usage")
+    assert told.err.startswith("Usage: zoomgr ")
+
+
+@pytest.mark.parametrize("option", ["--in-ch", "--num-classes"])
+@pytest.mark.parametrize("number", ["0", "-1", "10000000000", "nine"])
+def test_an_absurd_number_is_a_usage_error(zoomgr: Say, option: str, number: str) -> None:
+    """Before torch is asked for as much memory."""
+    told = zoomgr("plan", "tiny", option, number)
+
+    assert (told.code, option in told.err) == (2, True)
+
+
+@pytest.mark.parametrize("verb", ["show", "which", "list", "pull", "path", "rm", "verify", "inspect", "plan"])
+@pytest.mark.parametrize("how", [(), ("--json",)])
+def test_no_verb_prints_the_secrets_of_a_url(
+    zoomgr: Say, tmp_path: Path, verb: str, how: tuple[str, ...]
+) -> None:
+    """User, password and token; of a reference, and of a registry's model."""
+    url = "http://user:s3cret@127.0.0.1:9/x.pth"
+    (tmp_path / "registry.toml").write_text(f'version = 1\n[models.x]\narch = "acme/tiny"\nurl = "{url}"\n')
+
+    for ref in (f"{url}?token=s3cret", "x"):
+        told = zoomgr(verb, ref, "--registry", tmp_path / "registry.toml", *how)
+        assert "s3cret" not in told.out + told.err
+        assert (told.out + told.err).strip()
 
 
 @pytest.mark.usefixtures("broken")

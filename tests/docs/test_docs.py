@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
+import zoomgr
 from zoomgr.cli.main import VERBS
 from zoomgr.hookspecs import ZoomgrSpecs
 
 ROOT = Path(__file__).parents[2]
 HOOKS = [name for name in vars(ZoomgrSpecs) if name.startswith("zoomgr_")]
+_HOST = r"(?:[^\s/@]+@)?(?!127\.|[\w.-]+\.(?:example|test|invalid)\b)[\w-]+(?:\.[\w-]+)+"
+NOT_OURS = re.compile(
+    rf"index[-_]url\W+https?://{_HOST}"
+    rf"|https?://{_HOST}[^\s\"'<>]*/(?:simple\b|packages/[0-9a-f]{{2}}/)"
+    r"|(?<![\w.])/(?:home/(?!me/)\w+|root|work)/",
+    re.IGNORECASE,
+)
+"""An address of a package index, or a path of one machine; `/home/me` is anybody's."""
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")])
 
 
@@ -47,8 +61,97 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     assert gone == []
 
 
+def repository() -> Iterator[Path]:
+    """The files that are, or would be, committed; all that lie here when this is no checkout."""
+    told = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=False
+    )
+    names = [name.decode() for name in told.stdout.split(b"\0") if name]
+    yield from (path for path in (map(ROOT.joinpath, names) if names else ROOT.rglob("*")) if path.is_file())
+
+
 def test_no_file_of_the_repository_names_an_index_or_a_machine() -> None:
-    """The index is pip's matter; `constraints.txt` holds names and versions only."""
+    """The index is pip's matter, and a path of somebody's home is nobody else's."""
+    found = {
+        str(path.relative_to(ROOT)): [hit[0] for hit in NOT_OURS.finditer(text)]
+        for path in repository()
+        if NOT_OURS.search(text := path.read_bytes().decode("utf-8", "replace"))
+    }
+
+    assert found == {}
+
+
+# Spelt with a gap, or the test above would find this file.
+@pytest.mark.parametrize(
+    ("text", "is_ours"),
+    [
+        ("index-url = https:|//mirror.corp.com/x", False),
+        ("--index-url=https:|//me:pw@mirror.corp.com/x", False),
+        ("PIP_INDEX_URL=http:|//10.0.0.7:8081/repository/pypi", False),
+        ("see https:|//pypi.org/simple/torch/", False),
+        ('url = "http:|//nexus.corp.com:8081/repository/pypi/simple"', False),
+        ("https:|//files.host.org/packages/ab/cd/x.whl", False),
+        ("/home|/jane/zoomgr/x.py", False),
+        ("File /root|/x.py", False),
+        ('"/work|/x"', False),
+        ("index-url = https:|//index.example/simple", True),
+        ("http:|//127.0.0.1:8080/simple/", True),
+        ("https:|//i/simple", True),
+        ("https:|//mirror.example/packages/ab/", True),
+        ("https:|//host.org/simplenet/x", True),
+    ],
+)
+def test_an_address_is_known_when_it_is_seen(text: str, is_ours: bool) -> None:
+    """Names that RFC 2606 keeps for examples, names without a dot and loopback are nobody's address."""
+    assert bool(NOT_OURS.search(text.replace("|", ""))) is not is_ours
+
+
+def readme_code() -> list[ast.stmt]:
+    """The statements of the README's Python."""
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    body: list[ast.stmt] = ast.parse(block).body
+    return body
+
+
+@pytest.mark.usefixtures("acme")
+def test_the_readme_s_python_runs() -> None:
+    """With a tiny network where it has a real one, and without what fetches real weights."""
+    scope: dict[str, Any] = {}
+    ran = []
+    zoomgr._default_zoo.cache_clear()
+    for statement in readme_code():
+        line = ast.unparse(statement)
+        if any(
+            word in line for word in ("import", "efficientnet_lite0", "report.", "weights=False", "prepare")
+        ):
+            exec(line.replace("efficientnet_lite0", "tiny"), scope)  # noqa: S102 [our own README]
+            ran.append(line)
+    zoomgr._default_zoo.cache_clear()
+
+    assert len(ran) >= 7
+    assert scope["report"].fresh == ("head.weight", "head.bias")
+    assert scope["report"].adapted == ("stem.weight",)
+    assert tuple(scope["prepare"](Image.new("RGB", (300, 300))).shape) == (3, 224, 224)
+
+
+def test_the_readme_s_python_calls_what_exists_with_arguments_that_exist() -> None:
+    """Also what is not run."""
+    calls = [
+        node for statement in readme_code() for node in ast.walk(statement) if isinstance(node, ast.Call)
+    ]
+
+    for call in calls:
+        assert isinstance(call.func, ast.Attribute)
+        name = call.func.attr
+        assert name in zoomgr.__all__
+        takes = inspect.signature(getattr(zoomgr.Zoo, "load_with_report" if name == "load" else name))
+        words = {word.arg for word in call.keywords}
+        assert words <= set(takes.parameters), ast.unparse(call)
+    assert len(calls) >= 8
+
+
+def test_constraints_hold_names_and_versions_only() -> None:
+    """No address, no hash; and nothing else pins versions."""
     lines = (ROOT / "constraints.txt").read_text().splitlines()
 
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.+!-]+", line) for line in lines if line[:1] != "#")

@@ -1,7 +1,9 @@
-"""A server for the faults that nginx cannot be told to make."""
+"""A server for the faults that nginx cannot be told to make, and for TLS."""
 
 from __future__ import annotations
 
+import ssl
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -42,9 +44,21 @@ class Faulty:
     asked: list[tuple[str, dict[str, str]]]
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that does not trust the certificate hangs up, which is no news; all else is."""
+        if not isinstance(sys.exception(), ssl.SSLError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
-def answering(answers: Mapping[str, Answer]) -> Iterator[Faulty]:
-    """Answer by path until the context ends; other paths get a 404."""
+def answering(answers: Mapping[str, Answer], tls: ssl.SSLContext | None = None) -> Iterator[Faulty]:
+    """Answer by path until the context ends; other paths get a 404.
+
+    Args:
+        answers: by path, with the query.
+        tls: speak https with the certificate that this has.
+    """
     asked: list[tuple[str, dict[str, str]]] = []
     over = threading.Event()
 
@@ -56,11 +70,13 @@ def answering(answers: Mapping[str, Answer]) -> Iterator[Faulty]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 [named by the base class]
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield Faulty(f"http://127.0.0.1:{server.server_port}", asked)
+        yield Faulty(f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}", asked)
     finally:
         over.set()
         server.shutdown()

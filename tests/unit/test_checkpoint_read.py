@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import pickle
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from zoomgr.checkpoint import read
+from zoomgr.checkpoint import Contents, inspect, read
 from zoomgr.errors import UnreadableCheckpointError
 from zoomgr.records import TensorSpec
 
@@ -106,6 +108,63 @@ def test_training_in_place_leaves_the_file_alone(tmp_path: Path, save: Save) -> 
     assert before == path.read_bytes()
 
 
+_SAVED_OVER = """
+import sys; from pathlib import Path
+import torch; from safetensors.torch import save_file
+from zoomgr.checkpoint import read
+path = Path(sys.argv[1])
+save = save_file if sys.argv[2] == "safetensors" else torch.save
+tensors = dict(read(path, mapped=False).tensors)
+save(tensors, path)  # truncates the file, then asks the tensors for their values
+assert all(torch.equal(tensor, read(path).tensors[name]) for name, tensor in tensors.items())
+path.write_bytes(b"")
+print(*(int(tensor.double().sum()) for tensor in tensors.values()))
+"""
+
+
+@pytest.mark.parametrize(("save", "form"), [(_zip, "torch-zip"), (_safetensors, "safetensors")])
+def test_a_file_read_unmapped_may_be_saved_over(tmp_path: Path, save: Save, form: str) -> None:
+    """Through a map, a file that was cut kills the process with SIGBUS, and the values are lost."""
+    state = {"a": torch.ones(500_000), "b": torch.ones(3).half()}
+    save(state, tmp_path / "last")
+
+    done = subprocess.run(
+        [sys.executable, "-c", _SAVED_OVER, str(tmp_path / "last"), form],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "500000 3\n", "")
+
+
+@ALL
+def test_unmapped_or_mapped_the_tensors_are_the_same(tmp_path: Path, save: Save, form: str) -> None:
+    """Values, types, shapes and order; scalars and empty ones too; and they can be trained in place."""
+    state = {
+        **STATE,
+        "scalar": torch.tensor(3),
+        "empty": torch.zeros(0, 4),
+        "bf": torch.ones(3).bfloat16(),
+        "flag": torch.tensor([True, False]),
+    }
+    save(state, tmp_path / "x")
+
+    mapped, copied = read(tmp_path / "x"), read(tmp_path / "x", mapped=False)
+
+    assert (copied.format, copied.specs, copied.metadata) == (form, mapped.specs, mapped.metadata)
+    assert all(torch.equal(tensor, copied.tensors[name]) for name, tensor in mapped.tensors.items())
+    copied.tensors["conv.weight"].add_(1)
+    assert torch.equal(copied.tensors["conv.weight"], STATE["conv.weight"] + 1)
+
+
+def test_inspecting_keeps_no_tensors(tmp_path: Path) -> None:
+    """They could be a map of a file that is written over later."""
+    _zip(STATE, tmp_path / "x")
+
+    assert type(inspect(tmp_path / "x")) is Contents
+
+
 def test_parameters_come_as_plain_tensors(tmp_path: Path) -> None:
     """What a file says of gradients is not the reader's wish."""
     torch.save({"a": torch.nn.Parameter(torch.ones(2))}, tmp_path / "x")
@@ -182,6 +241,26 @@ def test_formats_of_plugins_are_asked_first_and_unwrapped_alike(tmp_path: Path) 
     assert (TensorSpec("ones", (3,), "float32"),) == checkpoint.specs
 
 
+class MappingFormat(AcmeFormat):
+    """One that maps, as plugins may, and whose tensors share their values."""
+
+    def read(self, path: Path) -> Mapping[str, Any]:
+        """The bytes of the file, under two names."""
+        values = torch.from_file(str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8)
+        return {"one": values, "tied": values.view(3)}
+
+
+def test_the_tensors_of_a_plugin_are_copied_when_they_may_not_map(tmp_path: Path) -> None:
+    """Its protocol has no switch; tensors that shared their values share them still."""
+    (tmp_path / "x").write_bytes(b"PK!")
+
+    tensors = read(tmp_path / "x", [MappingFormat()], mapped=False).tensors
+    (tmp_path / "x").write_bytes(b"new")
+
+    assert bytes(tensors["one"].tolist()) == b"PK!"
+    assert tensors["one"].data_ptr() == tensors["tied"].data_ptr()
+
+
 def _saved(saved: Any, save: Save, tmp_path: Path, cut: int = 0) -> bytes:
     save(saved, tmp_path / "made")
     content = (tmp_path / "made").read_bytes()
@@ -235,8 +314,8 @@ def test_what_is_no_checkpoint_is_refused_with_a_reason(
     assert "weights_only" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["missing", "."])
+@pytest.mark.parametrize("name", ["missing", ".", "x" * 300, "a\0b"])
 def test_a_path_that_cannot_be_opened_is_an_error_of_ours(tmp_path: Path, name: str) -> None:
-    """A missing file and a folder are no tracebacks."""
-    with pytest.raises(UnreadableCheckpointError, match=r"No such file|Is a directory"):
+    """A missing file, a folder and names that no file can have are no tracebacks."""
+    with pytest.raises(UnreadableCheckpointError, match=r"No such file|Is a directory|too long|null byte"):
         read(tmp_path / name)

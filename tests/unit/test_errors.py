@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from zoomgr import errors
-from zoomgr.errors import DigestMismatchError, UnreachableError, ZoomgrError, redacted
+from zoomgr.errors import DigestMismatchError, NetworkError, UnreachableError, ZoomgrError, redacted
 
 DOCS = Path(__file__).parents[2] / "docs" / "errors.md"
 SAMPLES: dict[str, Any] = {
@@ -85,6 +85,9 @@ def test_no_documented_code_is_gone() -> None:
         ("https://user:secret@host:8443/a/b.pth?token=secret#sha256=ab", "https://host:8443/a/b.pth"),
         ("file:///home/me/w.pth", "file:///home/me/w.pth"),
         ("pypi://dist==1.0/w.pth", "pypi://dist==1.0/w.pth"),
+        ("pypi+https://user:secret@host/a+b.whl?t=secret", "https://host/a+b.whl"),
+        ("C+D/w.pth", "C+D/w.pth"),
+        ("https://user:secret@[::1/x.pth?token=secret", "[::1/x.pth"),
     ],
 )
 def test_what_is_printed_of_a_url_holds_no_secret(url: str, shown: str) -> None:
@@ -100,3 +103,49 @@ def test_an_error_about_a_url_prints_no_password(kind: type[ZoomgrError]) -> Non
 
     assert "hunter2" not in str(error)
     assert "hunter2" not in str(error.to_dict())
+    assert "hunter2" not in repr(error)
+
+
+@pytest.mark.parametrize("kind", CONCRETE)
+def test_the_repr_of_an_error_is_its_headline(kind: type[ZoomgrError]) -> None:
+    """Logs and pytest print it: whatever field has a URL, its password and its token are not there."""
+    values = {name: value for name, value in SAMPLES.items() if name != "str"}
+    address = "https://user:hunter2@host/x?token=hunter2"
+    names = {"url", "text", "attempts", "indexes"}
+    error = kind(
+        *(values.get(str(f.type), address if f.name in names else "some text") for f in fields(kind))
+    )
+
+    assert repr(error) == f"{kind.__name__}({error.headline()!r})"
+    assert "hunter2" not in repr(error) + str(error)
+
+
+def test_a_third_party_s_error_has_a_safe_repr_too() -> None:
+    """A dataclass that writes down its fields is what it would be by itself."""
+
+    @dataclass(eq=False)
+    class ShelfError(NetworkError):
+        code = "shelf"
+        url: str
+
+        def headline(self) -> str:
+            return "the shelf is empty"
+
+    assert repr(ShelfError("https://user:hunter2@host/x")) == "ShelfError('the shelf is empty')"
+
+
+@pytest.mark.parametrize("kind", CONCRETE)
+def test_an_error_is_text_that_commands_no_terminal(kind: type[ZoomgrError]) -> None:
+    """Names in a checkpoint, and what a server says, are a stranger's."""
+    nasty = "a\x1b]0;owned\x07\n\x9b\udcff"
+    samples = {
+        "int": 404,
+        "str": nasty,
+        "tuple[str, ...]": (nasty, nasty),
+        "tuple[tuple[str, str], ...]": ((nasty, nasty),),
+    }
+    error = kind(*(samples[str(field.type)] for field in fields(kind)))
+
+    assert all(line.isprintable() for line in str(error).split("\n"))
+    assert len(str(error).split("\n")) <= 2 + len(list(error.facts()))
+    assert repr(error).isprintable()

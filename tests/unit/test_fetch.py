@@ -151,6 +151,13 @@ def test_a_prefix_ends_where_a_part_of_the_url_ends() -> None:
     assert candidate_urls(("https://host/x",), mirrors) == ("https://mirror/x", "https://host/x")
 
 
+def test_a_mirror_stands_for_the_url_that_messages_show() -> None:
+    """A plugin's own mark before the scheme is neither in messages nor in the registry."""
+    tried = candidate_urls(("pypi+https://files/x.whl",), {"https://files/": ("file:///site/",)})
+
+    assert tried == ("file:///site/x.whl", "pypi+https://files/x.whl")
+
+
 @given(st.lists(st.text(min_size=1), min_size=1), st.dictionaries(st.text(min_size=1), st.lists(st.text())))
 def test_every_url_of_the_artifact_is_tried(urls: list[str], mirrors: dict[str, list[str]]) -> None:
     """Mirrors add, they never take away; nothing comes twice; without mirrors the order is the artifact's."""
@@ -234,6 +241,7 @@ FAULTS: list[tuple[Any, type[ZoomgrError], int]] = [
     (HttpStatusError(URL, 404, "Not Found"), HttpStatusError, 5),
     (Bytes(CONTENT[:50], error=OSError(errno.EIO, "strange")), OSError, 0),  # type: ignore[list-item] # [a plugin that breaks its contract]
     (Bytes(CONTENT[:50], error=KeyboardInterrupt()), KeyboardInterrupt, 0),  # type: ignore[list-item] # [Ctrl-C]
+    (Bytes(CONTENT[:50], error=SystemExit(143)), SystemExit, 0),  # type: ignore[list-item] # [SIGTERM]
 ]
 
 

@@ -72,6 +72,8 @@ def test_broken_misspelt_wrong_and_clashing_plugins_are_isolated_and_shown() -> 
     assert "zoomgr_sorces" in infos["misspelt"].error
     assert infos["wrong"].status == "failed"
     assert "'not a source', which is no Source" in infos["wrong"].error
+    assert infos["exiting"].error == "SystemExit: 3"
+    assert infos["half"].status == "failed"
     assert infos["twin_one"].status == infos["twin_two"].status == "conflict"
     assert "twin-one 1.0 (twin_one) and twin-two 1.1 (twin_two)" in infos["twin_one"].error
     assert infos["acme"].status == "ok"
@@ -89,6 +91,16 @@ def test_what_was_asked_for_by_name_and_failed_raises_its_stored_error() -> None
     assert "acme::nms" in str(caught.value)
     with pytest.raises(PluginConflictError, match=r"twin-one 1\.0 \(twin_one\), twin-two 1\.1"):
         host.get_source("twin")
+
+
+@pytest.mark.usefixtures("acme")
+def test_two_transports_of_one_scheme_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither opens anything: one of them might be somebody else's."""
+    acme = importlib.import_module("acme_zoo")
+    monkeypatch.setattr(acme.AcmeTransport, "schemes", frozenset({"https"}))
+
+    with pytest.raises(PluginConflictError, match=r"the transport 'https', so neither is used"):
+        make_host().transports.find("https")
 
 
 @pytest.mark.usefixtures("acme")

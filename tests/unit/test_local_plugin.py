@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 from servers.caches import sha256
+from servers.callers import run_bound_by_modes
 
 from zoomgr.api import AmbiguousPathError, Digest, ModelCard, ModelRef, NoSuchFileError, Source
 from zoomgr.cache.fetch import Fetcher, SilentProgress
 from zoomgr.cache.store import Store
 from zoomgr_local import LocalSource
-from zoomgr_url import FileTransport
+from zoomgr_url.files import FileTransport
 
 
 def card_of(text: str) -> ModelCard:
@@ -101,11 +102,49 @@ def test_a_missing_file_comes_with_close_names(folder: Path) -> None:
     assert "vgg16_bn.pth" in caught.value.close
 
 
-@pytest.mark.parametrize("text", ["./nowhere/x.pth", "./*.safetensors", "~nobody-of-this-name/x.pth", "./"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "./nowhere/x.pth",
+        "./*.safetensors",
+        "~nobody-of-this-name/x.pth",
+        "./",
+        "./sub",
+        "./vgg16_bn.pth/x.pth",
+        f"./{'x' * 300}.pth",
+        f"./{'x' * 300}*.pth",
+        f"./{'x' * 300}/y.pth",
+        "./a\0b.pth",
+        "./a\0b/*.pth",
+        "./loop",
+    ],
+)
 def test_what_matches_no_file_is_an_error(folder: Path, text: str) -> None:
-    """No folder, no match, no such user, a folder."""
+    """No folder, no match, no such user, a folder, a name that no file can have, a loop of links."""
+    (folder / "sub").mkdir()
+    (folder / "loop").symlink_to("loop")
+
     with pytest.raises(NoSuchFileError):
         card_of(text)
+
+
+def test_a_file_in_a_closed_folder_is_an_error_that_says_so(folder: Path) -> None:
+    """Nobody can tell whether it is there, nor what else a glob would match."""
+    (folder / "shut").mkdir()
+    (folder / "shut" / "x.pth").write_bytes(b"x")
+    (folder / "shut").chmod(0)
+    program = (
+        "from zoomgr.api import ModelRef, ZoomgrError; from zoomgr_local import LocalSource\n"
+        "for text in ('./shut/x.pth', './shut/*.pth'):\n"
+        "    try: LocalSource().locate(ModelRef(text, scheme='path'))\n"
+        "    except ZoomgrError as error: print(error.code, getattr(error, 'reason', ''))\n"
+    )
+    try:
+        said = run_bound_by_modes(program)
+    finally:
+        (folder / "shut").chmod(0o755)
+
+    assert said.count("unreadable-checkpoint PermissionError") == 2
 
 
 def test_a_folder_is_no_match(folder: Path) -> None:

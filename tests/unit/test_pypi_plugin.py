@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from pypi_simple import PYPI_SIMPLE_ENDPOINT, ProjectPage
+from servers.authorities import Authority, new_authority
 from servers.caches import left_behind, sha256
 from servers.faulty import Answer, answering
 from servers.nginx import Nginx, serving
@@ -36,12 +36,12 @@ from zoomgr.api import (
 from zoomgr.cache.fetch import Fetcher, SilentProgress
 from zoomgr.cache.store import Store
 from zoomgr.records import CacheEntry
-from zoomgr_pypi import PypiSource, PypiTransport
 from zoomgr_pypi.choose import find_wheel
-from zoomgr_pypi.index import Index, page_of
+from zoomgr_pypi.index import Index, login_for, page_of
 from zoomgr_pypi.pip_config import PipConfig, config_files, read_config
-from zoomgr_pypi.source import WheelFile
-from zoomgr_url import FileTransport, HttpTransport
+from zoomgr_pypi.source import PypiSource, WheelFile
+from zoomgr_pypi.transport import PypiTransport
+from zoomgr_url.files import FileTransport
 
 CONTENT = b"weights" * 5000
 MEMBER = f"tiny/net-{sha256(CONTENT)[:8]}.pth"
@@ -55,7 +55,7 @@ def own_pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing that this machine's pip was told reaches a test."""
     for name in [name for name in os.environ if name.startswith(("PIP_", "XDG_"))]:
         monkeypatch.delenv(name)
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -81,6 +81,12 @@ def nginx(index: Path, tmp_path: Path) -> Iterator[Nginx]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A site's own, in no trust store."""
+    return new_authority(tmp_path_factory.mktemp("authority") / "ca.pem")
+
+
 @pytest.fixture
 def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ArchiveMember]:
     """Asks for a reference with pip set up by these variables."""
@@ -88,7 +94,9 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ArchiveMember]:
     def opened(ref: str = REF, **pip: str) -> ArchiveMember:
         for name, text in pip.items():
             monkeypatch.setenv(f"PIP_{name}", text)
-        return PypiTransport().open(ref)
+        described = PypiTransport().open(ref)
+        assert isinstance(described, ArchiveMember)
+        return described
 
     return opened
 
@@ -97,8 +105,9 @@ def fetch(store: Store, ref: str = REF) -> CacheEntry:
     """What a reference brings into the cache."""
     artifact = PypiSource().locate(ModelRef.parse(ref)).artifact
     assert artifact is not None
-    http, file = HttpTransport(), FileTransport()
-    transports: dict[str, Any] = {"http": http, "https": http, "file": file, "pypi": PypiTransport()}
+    # No transport for http: what lies on an index is opened by the plugin that knows how pip is set up.
+    transports: dict[str, Any] = dict.fromkeys(PypiTransport.schemes, PypiTransport())
+    transports["file"] = FileTransport()
     return Fetcher(store, transports, {}, offline=False, progress=SilentProgress()).fetch(
         artifact, ref=ref, license=""
     )
@@ -384,19 +393,17 @@ def test_a_file_at_a_less_safe_place_is_refused() -> None:
         found(unsafe)
 
 
-def test_a_page_that_came_by_a_less_safe_way_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A redirect from https to http, even one that leads back to https."""
-    hops = []
-    for url in ("https://i/simple/tiny/", "http://i/simple/tiny/", "https://i/simple/tiny/"):
-        hop = requests.Response()
-        hop.url, hop.status_code = url, 200
-        hops.append(hop)
-    hops[-1].history = hops[:-1]
-    monkeypatch.setattr(requests.Session, "get", lambda *_, **__: hops[-1])
+def test_a_page_that_came_by_a_less_safe_way_is_refused(authority: Authority) -> None:
+    """A redirect from https to http, even one that would lead back to https; nothing is asked there."""
+    with answering({}) as plain:
+        back = Answer(status=302, headers={"Location": f"{plain.url}/simple/tiny/"})
+        with (
+            answering({"/simple/tiny/": back}, authority.tls) as server,
+            pytest.raises(UnreachableError) as caught,
+        ):
+            page_of(Index(f"{server.url}/simple"), "tiny", str(authority.ca_file))
 
-    with pytest.raises(UnreachableError) as caught:
-        page_of(Index("https://i/simple"), "tiny", "")
-
+        assert plain.asked == []
     assert "refused" in caught.value.reason
 
 
@@ -406,9 +413,25 @@ def test_credentials_of_an_index_go_to_its_own_host_only() -> None:
 
     assert index.url == "https://i:8443/simple"
     assert index.auth == ("me", "p@ss")
-    assert index.with_login("https://i:8443/x.whl") == "https://me:p%40ss@i:8443/x.whl"
-    assert index.with_login("https://other/x.whl") == "https://other/x.whl"
-    assert index.with_login("http://i:8443/x.whl") == "http://i:8443/x.whl"
+    assert login_for("https://i:8443/x.whl", [index]) == ("me", "p@ss")
+    for elsewhere in (
+        "https://other/x.whl",
+        "https://i/x.whl",
+        "http://i:8443/x.whl",
+        "https://i:8443.evil/x",
+    ):
+        assert login_for(elsewhere, [index]) is None
+
+
+def test_of_several_logins_on_a_host_the_closest_counts() -> None:
+    """As pip chooses: two teams may have an index each on one server."""
+    one, two = Index.parse("https://one:1@i/team-one/simple"), Index.parse("https://two:2@i/team/simple")
+    indexes = [Index("https://i/team/simple"), one, two]
+
+    assert login_for("https://i/team-one/files/x.whl", indexes) == ("one", "1")
+    assert login_for("https://i/team/files/x.whl", indexes) == ("two", "2")
+    assert login_for("https://i/files/x.whl", indexes) == ("one", "1")
+    assert login_for("https://i/files/x.whl", indexes[:1]) is None
 
 
 @pytest.mark.parametrize("text", ["ftp://me:hunter2@i/simple", "simple", "https://me:hunter2@[::1/simple"])
@@ -441,7 +464,7 @@ def test_the_answer_describes_the_wheel(nginx: Nginx, ask: Callable[..., Archive
     """Where it lies, how it is called, its whole digest, and who promises it."""
     archive = ask(INDEX_URL=f"{nginx.url}/simple").archive
 
-    assert archive.urls == (f"{nginx.url}/simple/tiny-weights/{NAME}",)
+    assert archive.urls == (f"pypi+{nginx.url}/simple/tiny-weights/{NAME}",)
     assert (archive.filename, archive.digest) == (NAME, Digest(sha256(WHEEL)))
     assert archive.promised_by == "the package index"
 
@@ -475,6 +498,79 @@ def test_an_index_with_a_password_is_asked_with_it(
 
     written = b"".join(path.read_bytes() for path in (store.root / "v1" / "refs").iterdir())
     assert b"hunter2" not in written
+
+
+def test_no_login_is_part_of_a_wheels_url(nginx: Nginx, ask: Callable[..., ArchiveMember]) -> None:
+    """It is looked up when the wheel is opened."""
+    base = nginx.url.replace("http://", "http://me:hunter2@")
+
+    archive = ask(INDEX_URL=f"{base}/private/simple").archive
+
+    assert archive.urls == (f"pypi+{nginx.url}/private/simple/tiny-weights/{NAME}",)
+
+
+def test_a_wheel_can_be_opened_in_the_middle(nginx: Nginx) -> None:
+    """As a transport must, for downloads that go on."""
+    opened = PypiTransport().open(f"pypi+{nginx.url}/simple/tiny-weights/{NAME}", offset=100)
+
+    assert not isinstance(opened, ArchiveMember)
+    with opened as body:
+        assert (body.offset, b"".join(body)) == (100, WHEEL[100:])
+
+
+def test_messages_show_the_wheels_plain_url(
+    nginx: Nginx, index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How zoomgr hands it around is no reader's business."""
+    publish(index, "tiny-weights", {NAME: WHEEL}, "#sha256=" + "0" * 64)
+    monkeypatch.setenv("PIP_INDEX_URL", f"{nginx.url}/simple")
+
+    with pytest.raises(DigestMismatchError) as wrong:
+        fetch(Store(tmp_path / "cache"))
+    (index / "tiny-weights" / NAME).unlink()
+    with pytest.raises(HttpStatusError) as gone:
+        fetch(Store(tmp_path / "cache"))
+
+    for error in (wrong.value, gone.value):
+        assert f" {nginx.url}/simple/tiny-weights/{NAME}" in str(error)
+        assert "pypi+" not in str(error)
+
+
+def test_an_index_with_a_private_authority_needs_only_pips_word(
+    authority: Authority, index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Certificate and login from pip's own file hold for the page and for the wheel."""
+    folder = "/simple/tiny-weights/"
+    page = Answer((index / "tiny-weights" / "index.html").read_bytes(), headers={"Content-Type": "text/html"})
+    with answering({folder: page, folder + NAME: Answer(WHEEL)}, authority.tls) as server:
+        base = server.url.replace("https://", "https://me:hunter2@")
+        (tmp_path / "pip.conf").write_text(
+            f"[global]\nindex-url = {base}/simple\ncert = {authority.ca_file}\n"
+        )
+        monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+
+        entry = fetch(Store(tmp_path / "cache"))
+
+        assert [path for path, _ in server.asked] == [folder, folder + NAME]
+        assert all("authorization" in headers for _, headers in server.asked)
+    assert (entry.path.read_bytes(), entry.url) == (CONTENT, REF)
+
+
+def test_a_wheel_on_another_host_gets_no_login(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index only points at it."""
+    with answering({f"/{NAME}": Answer(WHEEL)}) as files:
+        link = f'<a href="{files.url}/{NAME}#sha256={sha256(WHEEL)}">{NAME}</a>'
+        page = Answer(link.encode(), headers={"Content-Type": "text/html"})
+        with answering({"/simple/tiny-weights/": page}) as server:
+            base = server.url.replace("http://", "http://me:hunter2@")
+            monkeypatch.setenv("PIP_INDEX_URL", f"{base}/simple")
+
+            fetch(Store(tmp_path / "cache"))
+
+            assert "authorization" in server.asked[0][1]
+        assert "authorization" not in files.asked[0][1]
 
 
 def test_an_extra_index_is_asked_when_the_first_does_not_have_it(
@@ -570,7 +666,7 @@ def test_an_index_may_answer_in_json(ask: Callable[..., ArchiveMember]) -> None:
     with answering({"/simple/tiny-weights/": answer}) as server:
         archive = ask(INDEX_URL=f"{server.url}/simple").archive
 
-        assert archive.urls == (f"{server.url}/simple/x/{NAME}",)
+        assert archive.urls == (f"pypi+{server.url}/simple/x/{NAME}",)
     assert archive.size_bytes == 5
 
 

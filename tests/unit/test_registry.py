@@ -66,11 +66,24 @@ version = 1
         ("version = 1\n[models.x\n", 2, "no TOML"),
         ("version = 2\n", 1, "version must be 1"),
         ("", 0, "version must be 1"),
-        ("version = 1\n[modles.x]\n", 0, "has no key 'modles'"),
-        ('version = 1\n[models.x]\narchitecture = "a/b"\n', 3, "x has no key 'architecture'"),
+        ("version = 1\n[modles.x]\n", 2, "has no key 'modles'"),
+        ('version = 1\n[models.x]\narchitecture = "a/b"\n', 3, "models.x has no key 'architecture'"),
+        (
+            "version = 1\n[models.a]\nin_ch = 3\n[models.b]\nin_ch = 0\n",
+            5,
+            "models.b.in_ch must be 1 or more",
+        ),
+        ("version = 1\n[models.x]\nnum_classes = -5\n", 3, "must be 1 or more"),
+        ('version = 1\n[models.x]\nurl = "https://h/x"\nurls = ["https://h/y"]\n', 3, "both url and urls"),
+        ('version = 1\n[models.x]\narch = "registry/x"\n', 3, "must be FAMILY/NAME"),
+        ('version = 1\n[models."a b"]\n', 2, "is not a reference"),
+        ('version = 1\n[models."a/b"]\n', 2, "cannot be written as a name"),
+        ("version = 1\nmodels = 3\n", 2, "models must be a table"),
+        (f'version = 1\n[pins]\nvgg16 = "{"a" * 64}"\n', 3, "a pin must name one file"),
+        (f'version = 1\n[pins]\n"torchvision/vgg16" = "{"a" * 64}"\n', 3, "a pin must name one file"),
         ("version = 1\n[models.x]\nurl = 3\n", 3, "wrong type"),
         ('version = 1\n[models.x]\nurl = "https://h/x.pth"\nsha256 = "12"\n', 4, "not a sha256"),
-        ('version = 1\n[pins]\nx = "01234567"\n', 3, "a pin needs all 64 digits"),
+        ('version = 1\n[pins]\n"timm/x@y" = "01234567"\n', 3, "a pin needs all 64 digits"),
         ('version = 1\n[mirrors]\n"https://h/" = "http://m/"\n', 3, "wrong type"),
         ('version = 1\n[aliases]\nx = "a b"\n', 3, "is not a reference"),
         ("version = 1\n[sources]\norder = 3\n", 3, "must be a list of strings"),
@@ -90,6 +103,12 @@ def test_a_misspelt_key_gets_its_close_match(tmp_path: Path) -> None:
     """`mirors` is not the same as no mirrors."""
     with pytest.raises(InvalidRegistryError, match="did you mean mirrors"):
         load(tmp_path, "version = 1\n[mirors]\n")
+
+
+def test_an_alias_of_an_alias_is_an_error(tmp_path: Path) -> None:
+    """A chain could be a circle, and says nothing that one step does not."""
+    with pytest.raises(InvalidRegistryError, match="which is an alias itself"):
+        load(tmp_path, 'version = 1\n[aliases]\na = "b"\nb = "timm/vgg16"\n')
 
 
 def test_a_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import pytest
 from zoomgr.errors import (
     AmbiguousNameError,
     InvalidRefError,
+    InvalidRegistryError,
+    PluginLoadError,
     UnknownModelError,
     UnknownSourceError,
     UnknownTagError,
@@ -73,6 +75,35 @@ def test_a_pin_beats_what_the_source_promises(make_zoo: MakeZoo) -> None:
     assert artifact.promised_by == "[pins] of the registry"
 
 
+@pytest.mark.parametrize("pin", ["torchvision/VGG16@imagenet1k_v1", "torchvision/vgg16@imagenet1k_v9"])
+def test_a_pin_that_holds_for_nothing_is_an_error(make_zoo: MakeZoo, pin: str) -> None:
+    """Whoever wrote it believes that it holds."""
+    zoo = make_zoo(f'version = 1\n[pins]\n"{pin}" = "{"0" * 64}"\n')
+
+    with pytest.raises(InvalidRegistryError, match="did you mean torchvision/vgg16@imagenet1k_v1"):
+        zoo.resolve("resnet50")
+
+
+def test_a_misspelt_source_in_the_order_lets_no_other_decide(make_zoo: MakeZoo) -> None:
+    """Else `resnet50` would quietly become timm's."""
+    zoo = make_zoo('version = 1\n[sources]\norder = ["torchvison", "timm"]\n')
+
+    with pytest.raises(UnknownSourceError, match="did you mean torchvision"):
+        zoo.resolve("resnet50")
+    assert str(zoo.resolve("timm/resnet50").ref) == "timm/resnet50@a1_in1k"
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_broken_source_in_the_order_lets_no_other_decide(make_zoo: MakeZoo) -> None:
+    """Its own error is the answer, until it is repaired or switched off."""
+    order = 'version = 1\n[sources]\norder = ["broken", "timm"]\n'
+
+    with pytest.raises(PluginLoadError, match="acme::nms"):
+        make_zoo(order).resolve("resnet50")
+    without = make_zoo(order, disabled_plugins=frozenset({"broken"}))
+    assert str(without.resolve("resnet50").ref) == "timm/resnet50@a1_in1k"
+
+
 def test_the_order_of_sources_decides_a_bare_name(make_zoo: MakeZoo) -> None:
     """A user's registry can prefer timm."""
     zoo = make_zoo('version = 1\n[sources]\norder = ["timm", "torchvision"]\n')
@@ -125,6 +156,12 @@ def test_an_unknown_tag_gets_the_tags_there_are(make_zoo: MakeZoo) -> None:
     assert caught.value.tags == ("imagenet1k_v1", "imagenet1k_v2")
 
 
+def test_a_tag_that_another_source_has_is_offered(make_zoo: MakeZoo) -> None:
+    """A tag of timm's on a name that torchvision wins."""
+    with pytest.raises(UnknownTagError, match="did you mean timm/resnet50@a1_in1k"):
+        make_zoo().resolve("resnet50@a1_in1k")
+
+
 def test_an_unknown_source_and_an_unknown_scheme_are_the_same_error(make_zoo: MakeZoo) -> None:
     """Nobody provides it."""
     with pytest.raises(UnknownSourceError, match="did you mean torchvision"):
@@ -136,7 +173,8 @@ def test_an_unknown_source_and_an_unknown_scheme_are_the_same_error(make_zoo: Ma
 
 
 @pytest.mark.parametrize(
-    ("pattern", "least"), [("resnet*", 50), ("RESNET50", 20), ("timm/*in22k*", 20), ("nope*", 0)]
+    ("pattern", "least"),
+    [("resnet*", 50), ("RESNET50", 20), ("timm/*in22k*", 20), ("TIMM/*@A1_in1k", 5), ("nope*", 0)],
 )
 def test_available_matches_names_and_references(make_zoo: MakeZoo, pattern: str, least: int) -> None:
     """A glob over the name, or over source/name@tag."""

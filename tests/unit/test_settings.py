@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from servers.callers import run_bound_by_modes
 
 from zoomgr.errors import InvalidSettingError
 from zoomgr.settings import Settings
@@ -62,6 +64,69 @@ def test_a_flag_that_is_neither_true_nor_false_is_an_error() -> None:
     """`ZOOMGR_OFFLINE=of` must not mean online."""
     with pytest.raises(InvalidSettingError, match="ZOOMGR_OFFLINE=of"):
         Settings.from_environment({"ZOOMGR_OFFLINE": "of"})
+
+
+NO_PATHS = [
+    ({"cache_dir": ""}, {}, "--cache=: it is empty"),
+    ({"registry": ""}, {}, "--registry=: it is empty"),
+    ({"cache_dir": "~no-such-user/x"}, {}, "--cache=~no-such-user/x: there is no such home folder"),
+    ({"registry": Path("~no-such-user/x")}, {}, "--registry=~no-such-user/x: there is no such home folder"),
+    ({}, {"ZOOMGR_CACHE": "~no-such-user/x"}, "ZOOMGR_CACHE=~no-such-user/x: there is no such home folder"),
+    ({}, {"ZOOMGR_CACHE_LAYERS": "/a:~zz-none/x"}, "ZOOMGR_CACHE_LAYERS=~zz-none/x: there is no such home"),
+    ({"registry": "r" * 300}, {}, "File name too long"),
+    ({"cache_dir": "c" * 300}, {}, "File name too long"),
+    ({}, {"ZOOMGR_REGISTRY": "r" * 300}, "File name too long"),
+]
+
+
+@pytest.mark.parametrize(("options", "environ", "says"), NO_PATHS)
+def test_a_path_that_cannot_be_one_is_an_error_of_ours(
+    options: dict[str, Any], environ: dict[str, str], says: str
+) -> None:
+    """It names the option or the variable; an empty option is an accident of somebody's script."""
+    with pytest.raises(InvalidSettingError, match=says):
+        Settings.from_environment(environ, **options)
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """That is how a shell switches one off."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    assert Settings.from_environment({"ZOOMGR_CACHE": ""}).cache_dir == tmp_path / "zoomgr"
+
+
+@pytest.mark.parametrize("name", ["--cache", "ZOOMGR_CACHE"])
+def test_a_cache_that_is_a_file_is_an_error(tmp_path: Path, name: str) -> None:
+    """It would be listed as an empty one."""
+    path = tmp_path / "net.pth"
+    path.write_bytes(b"weights")
+    option, variable = (path, "/elsewhere") if name == "--cache" else (None, str(path))
+
+    with pytest.raises(InvalidSettingError, match="it is a file") as caught:
+        Settings.from_environment({"ZOOMGR_CACHE": variable}, cache_dir=option)
+
+    assert caught.value.name == name
+
+
+def test_a_registry_in_a_closed_folder_is_an_error(tmp_path: Path) -> None:
+    """Whether it was named or is the user's own: a pin that cannot be read would not hold."""
+    (tmp_path / "zoomgr").mkdir()
+    (tmp_path / "zoomgr" / "registry.toml").write_text("version = 1\n")
+    (tmp_path / "zoomgr").chmod(0)
+    program = (
+        "import os; from zoomgr.errors import InvalidSettingError; from zoomgr.settings import Settings\n"
+        f"os.environ['XDG_CONFIG_HOME'] = {str(tmp_path)!r}\n"
+        f"for options in ({{'registry': {str(tmp_path / 'zoomgr/registry.toml')!r}}}, {{}}):\n"
+        "    try: Settings.from_environment({}, **options)\n"
+        "    except InvalidSettingError as error: print(error.name, error.problem)\n"
+    )
+    try:
+        said = run_bound_by_modes(program)
+    finally:
+        (tmp_path / "zoomgr").chmod(0o755)
+
+    assert [line.split(" ")[0] for line in said.splitlines()] == ["--registry", "registry.toml"]
+    assert said.count("Permission denied") == 2
 
 
 def test_a_registry_that_is_named_must_be_there(tmp_path: Path) -> None:

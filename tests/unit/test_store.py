@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from servers.caches import alter, left_behind, put, sha256
+from servers.callers import run_bound_by_modes
 
 from zoomgr.cache import disk
 from zoomgr.cache.refs import file_name
@@ -483,21 +484,72 @@ def test_a_layers_own_memo_is_good_enough(tmp_path: Path, monkeypatch: pytest.Mo
     assert not own.root.exists()
 
 
-def test_a_layer_that_may_not_be_read_has_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its files cannot be used, so the next layer is asked (root may read all: the refusal is made up)."""
+_ASK_ALL = """
+from pathlib import Path
+from zoomgr.cache.store import Store
+from zoomgr.cache.verify import verify
+store = Store(Path({own!r}), (Path({closed!r}), Path({site!r})))
+found = [store.find("a"), *store.entries()]
+print([entry and str(entry.path) for entry in found], store.damaged(), store.recorded("b"))
+print([(verdict.ref, verdict.status) for verdict in verify(store, None)])
+"""
+
+
+@pytest.mark.parametrize("shut", [".", "v1", "v1/refs", "v1/refs/a", "v1/blobs"])
+def test_a_layer_that_may_not_be_read_has_nothing(tmp_path: Path, shut: str) -> None:
+    """Wherever it is closed, nothing breaks and the next layer is asked."""
     closed, site = Store(tmp_path / "closed"), Store(tmp_path / "site")
-    hidden = put(closed, "a", CONTENT).path
-    seen = put(site, "a", CONTENT)
-    real = Path.is_file
+    put(closed, "a", CONTENT)
+    seen = str(put(site, "a", CONTENT).path)
+    barred = closed.root / shut.replace("refs/a", f"refs/{file_name('a')}")
+    barred.chmod(0)
+    try:
+        said = run_bound_by_modes(
+            _ASK_ALL.format(own=str(tmp_path / "own"), closed=str(closed.root), site=str(site.root))
+        )
+    finally:
+        barred.chmod(0o755)
 
-    def is_file(self: Path) -> bool:
-        if self == hidden:
-            raise PermissionError(errno.EACCES, "Permission denied")
-        return real(self)
+    first, second = said.splitlines()
+    assert first == f"{[seen, seen]} () None"
+    assert "('a', 'ok')" in second
 
-    monkeypatch.setattr(Path, "is_file", is_file)
 
-    assert Store(tmp_path / "own", (closed.root, site.root)).find("a") == seen
+def test_a_cache_of_ones_own_that_may_not_be_read_is_an_error(tmp_path: Path) -> None:
+    """Passing over it would lose what it demands."""
+    own, site = Store(tmp_path / "own"), Store(tmp_path / "site")
+    put(own, "a", CONTENT)
+    put(site, "a", b"another")
+    refs = own.root / "v1" / "refs"
+    refs.chmod(0)
+    program = (
+        "from pathlib import Path; from zoomgr.cache.store import Store\n"
+        "from zoomgr.errors import CacheError\n"
+        f"store = Store(Path({str(own.root)!r}), (Path({str(site.root)!r}),))\n"
+        "for ask in (lambda: store.find('a'), lambda: store.recorded('a'), lambda: list(store.entries())):\n"
+        "    try: ask()\n"
+        "    except CacheError as error: print(error.code)\n"
+    )
+    try:
+        said = run_bound_by_modes(program)
+    finally:
+        refs.chmod(0o755)
+
+    assert said.split() == ["cache-damaged"] * 3
+
+
+def test_another_file_of_a_layer_never_stands_in(tmp_path: Path) -> None:
+    """The first record says which file a name means; a layer may supply that one, but no other."""
+    own, layer = Store(tmp_path / "own"), Store(tmp_path / "layer")
+    put(own, "a", CONTENT).path.unlink()
+    put(own, "b", b"as in the layer").path.unlink()
+    put(layer, "a", b"another")
+    right = put(layer, "b", b"as in the layer")
+    both = Store(own.root, (layer.root,))
+
+    assert [both.find("a"), both.find("b")] == [None, right]
+    assert list(both.entries()) == [right]
+    assert both.recorded("a") == Digest(sha256(CONTENT))
 
 
 # -- absent and damaged --------------------------------------------------------------------------------------
@@ -509,6 +561,17 @@ def test_a_ref_without_its_blob_counts_as_absent(store: Store) -> None:
 
     assert store.find("a") is None
     assert list(store.entries()) == []
+
+
+def test_what_was_recorded_is_known_until_the_ref_is_removed(store: Store) -> None:
+    """Also without its blob, so that no other file can take its place unnoticed."""
+    put(store, "a", CONTENT).path.unlink()
+
+    before = store.recorded("a"), store.recorded("b")
+    store.remove("a")
+
+    assert before == (Digest(sha256(CONTENT)), None)
+    assert store.recorded("a") is None
 
 
 DAMAGES = ["", "{", "[]", "{}", '{"digest": "sha256:00"}', "\x00" * 40]
@@ -567,15 +630,24 @@ def test_a_shared_blob_stays_until_its_last_ref_goes(store: Store) -> None:
     assert freed == [0, len(CONTENT)]
 
 
-def test_removing_what_is_not_there_is_an_error(tmp_path: Path) -> None:
-    """Also when only a read-only layer has it."""
+def test_removing_what_is_not_there_is_an_error(store: Store, root: Path) -> None:
+    """And makes no cache."""
+    with pytest.raises(NotCachedError):
+        store.remove("a")
+
+    assert not root.exists()
+
+
+def test_removing_from_a_read_only_layer_is_an_error_that_says_so(tmp_path: Path) -> None:
+    """The ref is listed, so "not in the cache" would be no answer; `--cache LAYER` is the way."""
     layer = Store(tmp_path / "layer")
     entry = put(layer, "a", CONTENT)
-    own = Store(tmp_path / "own", (layer.root,))
+    own = Store(tmp_path / "own", (tmp_path / "nowhere", layer.root))
 
-    with pytest.raises(NotCachedError):
+    with pytest.raises(CacheUnwritableError, match="read-only layer, and a is only there") as caught:
         own.remove("a")
 
+    assert caught.value.path == str(layer.root)
     assert entry.path.is_file()
 
 
@@ -596,8 +668,100 @@ def test_a_ref_whose_blob_is_gone_can_be_removed(store: Store) -> None:
     assert store.damaged() == ()
 
 
-def test_setting_aside_forgets_every_ref_of_the_blob(store: Store) -> None:
-    """The bad file is kept for whoever wants to look at it, under no name that is used."""
+# -- removing and committing at once: each interleaving is forced --------------------------------------------
+
+
+def test_a_blob_that_goes_while_it_is_committed_again_is_placed_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between seeing that the blob is there and writing the ref, another process removes it."""
+    put(store, "b", CONTENT)
+    real = Store._holds
+
+    def holds(self: Store, entry: CacheEntry) -> bool:
+        held = real(self, entry)
+        Store(self.root).remove("b")
+        return held
+
+    monkeypatch.setattr(Store, "_holds", holds)
+    entry = put(store, "a", CONTENT)
+
+    assert store.find("a") == entry
+    assert entry.path.read_bytes() == CONTENT
+    assert left_behind(store.root) == sorted(str(p.relative_to(store.root)) for p in _files_of(store, "a"))
+
+
+def test_a_blob_that_goes_before_its_new_ref_is_placed_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blob was just placed; a removal that began when only its own ref was there deletes it."""
+    put(store, "b", CONTENT).path.unlink()
+    real = Store._place
+    calls: list[Path] = []
+
+    def place(self: Store, partial: disk.Partial, blob: Path) -> None:
+        real(self, partial, blob)
+        calls.append(blob)
+        if len(calls) == 1:
+            Store(self.root).remove("b")
+            assert not blob.exists()
+
+    monkeypatch.setattr(Store, "_place", place)
+    entry = put(store, "a", CONTENT)
+
+    assert entry.path.read_bytes() == CONTENT
+    assert left_behind(store.root) == sorted(str(p.relative_to(store.root)) for p in _files_of(store, "a"))
+
+
+def test_a_blob_that_is_committed_while_it_is_removed_stays(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The removal has looked for other refs, and found none, before the new one is written."""
+    put(store, "b", CONTENT)
+    real = Store._is_used
+    answers: list[bool] = []
+
+    def is_used(self: Store, digest: Digest) -> bool:
+        answers.append(real(self, digest))
+        if len(answers) == 1:
+            put(Store(self.root), "a", CONTENT)
+        return answers[-1]
+
+    monkeypatch.setattr(Store, "_is_used", is_used)
+    freed = store.remove("b")
+
+    assert (answers, freed) == ([False, True], 0)
+    entry = store.find("a")
+    assert entry is not None
+    assert entry.path.read_bytes() == CONTENT
+    assert left_behind(store.root) == sorted(str(p.relative_to(store.root)) for p in _files_of(store, "a"))
+
+
+def test_a_file_system_without_second_names_is_good_enough(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blob is then renamed into place."""
+
+    def refuse(*args: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    entry = put(store, "a", CONTENT)
+
+    assert entry.path.read_bytes() == CONTENT
+    assert left_behind(store.root) == sorted(str(p.relative_to(store.root)) for p in _files_of(store, "a"))
+
+
+def _files_of(store: Store, ref: str) -> tuple[Path, Path]:
+    """The only files that a cache with one ref has, memos aside."""
+    return store.blob_path(Digest(sha256(CONTENT))), store.root / "v1" / "refs" / file_name(ref)
+
+
+# -- setting aside -------------------------------------------------------------------------------------------
+
+
+def test_setting_aside_leaves_the_refs_without_a_blob(store: Store) -> None:
+    """The bad file is kept for whoever wants to look at it; what was recorded of the good one is kept too."""
     entry = put(store, "a", CONTENT)
     put(store, "b", CONTENT)
     put(store, "c", b"good")
@@ -609,6 +773,7 @@ def test_setting_aside_forgets_every_ref_of_the_blob(store: Store) -> None:
     assert moved.parent == store.root / "v1" / "bad"
     assert [each.ref for each in store.entries()] == ["c"]
     assert not entry.path.exists()
+    assert [store.recorded(ref) for ref in "ab"] == [Digest(sha256(CONTENT))] * 2
 
 
 # -- catalogues ----------------------------------------------------------------------------------------------

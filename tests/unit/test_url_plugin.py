@@ -1,4 +1,4 @@
-"""URLs as locations, and the bytes behind file URLs (http: tests/integration/test_downloads.py)."""
+"""URLs as locations, and the bytes behind file URLs (http: test_http.py)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from zoomgr.api import (
     TruncatedBodyError,
     UnreachableError,
 )
-from zoomgr_url import FileTransport, HttpTransport, UrlSource
-from zoomgr_url.files import FileBody
+from zoomgr_url.files import FileBody, FileTransport
+from zoomgr_url.http import HttpTransport
+from zoomgr_url.source import UrlSource
 
 HEX = "0123456789abcdef"
 WHOLE = "ab" * 32

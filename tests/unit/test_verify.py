@@ -51,8 +51,8 @@ def test_an_alteration_that_its_memo_hides_is_found(store: Store) -> None:
     assert [verdict.status for verdict in verdicts] == ["altered", "ok"]
 
 
-def test_an_altered_blob_is_moved_aside_with_all_its_refs(store: Store) -> None:
-    """Every ref is told; afterwards the cache is clean, and a fetch can bring the file again."""
+def test_an_altered_blob_is_moved_aside_and_its_refs_miss_it(store: Store) -> None:
+    """Every ref is told, and knows its digest still; a fetch can bring the file again."""
     again = put(store, "a2", b"weights a")
     alter(again.path)
 
@@ -67,8 +67,15 @@ def test_an_altered_blob_is_moved_aside_with_all_its_refs(store: Store) -> None:
     assert moved is not None
     assert moved == verdicts["a2"].moved_to
     assert moved.read_bytes() == b"something else"
-    assert [verdict.ref for verdict in verify(store, None)] == ["b"]
+    assert {verdict.ref: verdict.status for verdict in verify(store, None)} == {
+        "a": "missing",
+        "a2": "missing",
+        "b": "ok",
+    }
+    assert store.find("a") is None
+    assert store.recorded("a") == again.digest
     assert put(store, "a", b"weights a").path.read_bytes() == b"weights a"
+    assert {verdict.status for verdict in verify(store, None)} == {"ok"}
 
 
 def test_a_missing_blob_is_told(store: Store) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
+import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,7 @@ from zoomgr.errors import (
     InvalidSettingError,
     NotCachedError,
     NoWeightsError,
+    PluginConflictError,
     UnknownAdapterError,
     UnknownArchitectureError,
 )
@@ -81,6 +85,36 @@ def test_the_whole_digest_of_the_first_fetch_is_demanded_from_then_on(
 
     assert caught.value.expected == str(entry.digest)
     assert caught.value.promised_by == "what was recorded at the first fetch"
+
+
+def test_verify_does_not_forget_what_was_recorded(make_zoo: MakeZoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bad blob goes; the digest that it should have had is demanded of the next one."""
+    zoo = make_zoo()
+    card = zoo.resolve("tiny")
+    assert card.artifact
+    unpromised = replace(card, artifact=replace(card.artifact, digest=None))
+    entry = zoo.pull(unpromised)
+    alter(entry.path)
+    assert [verdict.status for verdict in zoo.verify()] == ["altered"]
+    acme = sys.modules["acme_zoo"]
+    right = acme.FILE
+
+    monkeypatch.setattr(acme, "FILE", right + b" ")
+    with pytest.raises(DigestMismatchError, match="recorded at the first fetch"):
+        zoo.pull(unpromised)
+    monkeypatch.setattr(acme, "FILE", right)
+    assert zoo.pull(unpromised).digest == entry.digest
+
+
+def test_a_scheme_that_two_plugins_open_is_opened_by_neither(
+    make_zoo: MakeZoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them might be somebody else's."""
+    acme = importlib.import_module("acme_zoo")
+    monkeypatch.setattr(acme.AcmeTransport, "schemes", frozenset({"https"}))
+
+    with pytest.raises(PluginConflictError, match="transport 'https'"):
+        make_zoo().pull("vgg16")
 
 
 def test_a_new_pin_overrules_what_is_cached(make_zoo: MakeZoo) -> None:
@@ -162,6 +196,24 @@ def test_a_promise_in_a_local_name_is_kept(make_zoo: MakeZoo, tmp_path: Path) ->
     assert caught.value.actual == f"sha256:{digest}"
 
 
+def test_a_file_can_be_saved_over_while_its_model_lives(tmp_path: Path) -> None:
+    """As every training loop does; a mapped file would take the process with it (in one of its own, so)."""
+    program = f"""
+import torch, torchvision, zoomgr
+path = {str(tmp_path / "last.pth")!r}
+torch.save(torchvision.models.squeezenet1_1().state_dict(), path)
+net = zoomgr.load(path, arch="torchvision/squeezenet1_1")
+before = {{key: value.clone() for key, value in net.state_dict().items()}}
+torch.save(net.state_dict(), path)
+after = torch.load(path)
+assert all(torch.equal(before[key], after[key]) for key in before)
+"""
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+
+
 # -- loading -------------------------------------------------------------------------------------------------
 
 
@@ -208,6 +260,31 @@ def test_an_adapter_can_be_named_and_must_exist(make_zoo: MakeZoo, tmp_path: Pat
         zoo.load_into(model, entry.path, match="name")
     with pytest.raises(UnknownAdapterError, match="did you mean acme-keys"):
         zoo.load_into(model, entry.path, match="acme-key")
+
+
+@pytest.mark.parametrize(
+    "wish", [{"num_classes": -1}, {"num_classes": 10**15}, {"in_ch": 0}, {"in_ch": 10**9}, {"stem": "zro"}]
+)
+def test_a_wish_that_makes_no_sense_is_refused_before_anything_is_fetched(
+    make_zoo: MakeZoo, wish: dict[str, int | str]
+) -> None:
+    """Offline: a fetch would be another error."""
+    zoo = make_zoo(offline=True)
+
+    with pytest.raises(InvalidSettingError, match=next(iter(wish))):
+        zoo.load("vgg16", **wish)
+    with pytest.raises(UnknownAdapterError):
+        zoo.load("vgg16", match="nope")
+
+
+def test_the_plugins_of_a_zoo_stay_with_it(make_zoo: MakeZoo) -> None:
+    """Whatever is said of offline for one call."""
+    host = make_zoo().host
+    zoo = Zoo(make_zoo().settings, host=host)
+    zoo.pull("tiny")
+
+    assert zoo._at(offline=True).host is host
+    assert zoo.load("tiny", offline=True)
 
 
 def test_a_plan_changes_nothing(make_zoo: MakeZoo) -> None:

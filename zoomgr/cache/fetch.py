@@ -24,6 +24,7 @@ from zoomgr.errors import (
     UnusableArchiveError,
     ZoomgrError,
     close_matches,
+    plain_url,
 )
 from zoomgr.hookspecs import Body, Transport
 from zoomgr.records import ArchiveMember, Artifact, CacheEntry
@@ -167,12 +168,14 @@ def candidate_urls(urls: tuple[str, ...], mirrors: Mapping[str, tuple[str, ...]]
     """What to try, in order: for each URL the mirrors of the longest prefix that fits, then the URL itself.
 
     A prefix ends at a boundary of the URL: `https://host` stands for that host, not for `https://hostess`.
+    It is compared with the plain URL, the one that messages show.
     """
     tried: dict[str, None] = {}
     for url in urls:
-        prefix = max((known for known in mirrors if _begins(url, known)), key=len, default="")
+        plain = plain_url(url)
+        prefix = max((known for known in mirrors if _begins(plain, known)), key=len, default="")
         for replacement in mirrors.get(prefix, ()):
-            tried[replacement + url.removeprefix(prefix)] = None
+            tried[replacement + plain.removeprefix(prefix)] = None
         tried[url] = None
     return tuple(tried)
 

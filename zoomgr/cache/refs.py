@@ -53,33 +53,57 @@ def dump_entry(entry: CacheEntry) -> bytes:
     return json.dumps(known, indent=1).encode()
 
 
-def read_entry(path: Path, base: Path) -> CacheEntry | None:
+def read_entry(path: Path, base: Path, *, is_layer: bool = False) -> CacheEntry | None:
     """Read a ref of the cache at `base`; None when there is no such file.
 
+    Of a layer also when this user may not read it: it is somebody else's, and has nothing for this user. The
+    own cache must not be passed over so, for what it has recorded is demanded.
+
     Raises:
-        CacheDamagedError: the file is not a ref, or not the one that its name says.
+        CacheDamagedError: the file is not a ref, or not the one that its name says; or it cannot be read.
     """
     try:
         entry = _entry(json.loads(path.read_bytes()), base)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        if is_layer and isinstance(error, PermissionError):
+            return None
         raise CacheDamagedError(str(path), reason_of(error)) from error
     if path.name != file_name(entry.ref):
         raise CacheDamagedError(str(path), f"it speaks of another ref, {entry.ref}")
     return entry
 
 
-def records_in(base: Path) -> Iterator[tuple[Path, CacheEntry | CacheDamagedError]]:
-    """Every record of the cache at `base`, sorted by file name, also where its blob is missing."""
-    for path in sorted((base / VERSION / "refs").glob("*.json")):
+def records_in(
+    base: Path, *, is_layer: bool = False
+) -> Iterator[tuple[Path, CacheEntry | CacheDamagedError]]:
+    """Every record of the cache at `base`, sorted by file name, also where its blob is missing.
+
+    Raises:
+        CacheDamagedError: their folder cannot be read; one of a layer then has none, as in `read_entry`.
+    """
+    folder = base / VERSION / "refs"
+    for name in sorted(_names_in(folder, is_layer=is_layer)):
+        path = folder / name
         try:
-            entry = read_entry(path, base)
+            entry = read_entry(path, base, is_layer=is_layer)
         except CacheDamagedError as error:
             yield path, error
         else:
             if entry:  # else it was removed since the folder was listed
                 yield path, entry
+
+
+def _names_in(folder: Path, *, is_layer: bool) -> list[str]:
+    try:
+        return [name for name in os.listdir(folder) if name.endswith(".json")]  # noqa: PTH208 [names, no paths]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        if is_layer and isinstance(error, PermissionError):
+            return []
+        raise CacheDamagedError(str(folder), reason_of(error)) from error
 
 
 def _entry(known: dict[str, Any], base: Path) -> CacheEntry:

@@ -1,4 +1,4 @@
-"""The content-addressed cache: the only code that writes it (layout: docs/design.md, The cache).
+"""The content-addressed cache: the only code that writes it (layout: docs/architecture.md, The cache).
 
     CACHEDIR.TAG
     v1/blobs/sha256/ab/<hex>   files, mode 0444, never rewritten
@@ -8,18 +8,21 @@
     v1/catalogue/              kept catalogues
     v1/bad/                    what `verify` moved aside
 
-No step needs a lock: files get their final names by `os.replace`, and a ref is written after its blob.
+No step needs a lock: files get their final names at once, a ref is written after its blob, and whoever writes
+or removes a ref looks afterwards whether another process did the opposite meanwhile.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from zoomgr.cache.disk import Partial, refusals, sha256_of, sync_folder, unique_name, write_whole
-from zoomgr.cache.refs import VERSION, Memo, blob_in, dump_entry, file_name, read_entry, records_in, ref_in
+from zoomgr.cache.reading import CacheReader, is_there
+from zoomgr.cache.refs import VERSION, Memo, dump_entry, file_name, read_entry, records_in, ref_in
 from zoomgr.errors import (
     BlobAlteredError,
     CacheDamagedError,
@@ -37,7 +40,7 @@ _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 """
 
 
-class Store:
+class Store(CacheReader):
     """A cache that is written, and further ones that are only read. Making one touches no disk.
 
     Args:
@@ -46,44 +49,8 @@ class Store:
     """
 
     def __init__(self, root: Path, layers: tuple[Path, ...] = ()) -> None:
-        self.root = root
-        self.layers = layers
+        super().__init__(root, layers)
         self._own = root / VERSION
-
-    # -- reading ---------------------------------------------------------------------------------------------
-
-    def find(self, ref: str) -> CacheEntry | None:
-        """What is known of a ref, from the first cache that has it and its blob; None when none does.
-
-        Raises:
-            CacheDamagedError: the record of this ref cannot be read.
-        """
-        for base in (self.root, *self.layers):
-            entry = read_entry(ref_in(base, ref), base)
-            if entry and _is_there(entry.path):
-                return entry
-        return None
-
-    def entries(self) -> Iterator[CacheEntry]:
-        """All that `find` would find, sorted by ref; damaged records are left out (`damaged` lists them)."""
-        found: dict[str, CacheEntry] = {}
-        for _, item in self.scan():
-            if isinstance(item, CacheEntry) and _is_there(item.path):
-                found.setdefault(item.ref, item)
-        yield from (found[ref] for ref in sorted(found))
-
-    def damaged(self) -> tuple[Path, ...]:
-        """Files that should be records of refs and cannot be read."""
-        return tuple(path for path, item in self.scan() if isinstance(item, CacheDamagedError))
-
-    def scan(self) -> Iterator[tuple[Path, CacheEntry | CacheDamagedError]]:
-        """Every record of every cache, also where its blob is missing or an earlier cache has the ref."""
-        for base in (self.root, *self.layers):
-            yield from records_in(base)
-
-    def blob_path(self, digest: Digest) -> Path:
-        """Where the cache that is written keeps, or would keep, the file of a whole digest."""
-        return blob_in(self.root, digest)
 
     # -- proving ---------------------------------------------------------------------------------------------
 
@@ -177,6 +144,8 @@ class Store:
         if not self._holds(entry):
             self._place(partial, entry.path)
         self._write(ref_in(self.root, ref), dump_entry(entry))
+        if not is_there(entry.path):  # `remove` took it before it could see this ref; from now on it does
+            self._place(partial, entry.path)
         return entry
 
     def _holds(self, entry: CacheEntry) -> bool:
@@ -189,46 +158,68 @@ class Store:
     def _place(self, partial: Partial, blob: Path) -> None:
         with refusals(blob, partial.size_bytes):
             blob.parent.mkdir(parents=True, exist_ok=True)
-            memo = Memo.of(partial.path.stat())  # a rename keeps size, time and inode
-            partial.path.replace(blob)
+            memo = Memo.of(partial.path.stat())  # another name keeps size, time and inode
+            try:
+                os.link(partial.path, blob)  # the partial stays, to be placed again if need be
+            except OSError:  # an altered blob is in the way, or the file system has no second names
+                partial.path.replace(blob)
             sync_folder(blob.parent)
         self._write(self._memos_of(blob)[0], memo.dump())
 
     def remove(self, ref: str) -> int:
-        """Forget a ref, and delete its blob when no other ref has it. Layers are not touched.
+        """Forget a ref, also a damaged one or one without a blob, and delete the blob that no other ref has.
 
         Returns:
             Bytes freed.
 
         Raises:
-            NotCachedError: the cache that is written does not have the ref.
-            CacheUnwritableError: it cannot be written.
+            NotCachedError: no cache has the ref.
+            CacheUnwritableError: only a read-only layer has it, or the cache cannot be written.
         """
         path = ref_in(self.root, ref)
-        items = dict(records_in(self.root))
-        if path not in items:
-            raise NotCachedError(ref)
+        try:
+            entry = read_entry(path, self.root)
+        except CacheDamagedError:  # nobody can tell which blob it meant
+            self._unlink(path)
+            return 0
+        if entry is None:
+            raise self._not_removable(ref)
+        self._unlink(path)
+        return 0 if self._is_used(entry.digest) else self._delete(entry)
+
+    def _not_removable(self, ref: str) -> NotCachedError | CacheUnwritableError:
+        for layer in self.layers:
+            if is_there(ref_in(layer, ref)):
+                return CacheUnwritableError(str(layer), f"it is a read-only layer, and {ref} is only there")
+        return NotCachedError(ref)
+
+    def _unlink(self, path: Path) -> None:
         with refusals(path):
             path.unlink(missing_ok=True)
-        gone = items.pop(path)
-        if isinstance(gone, CacheDamagedError) or any(
-            isinstance(item, CacheEntry) and item.digest == gone.digest for item in items.values()
-        ):
-            return 0
-        return self._delete(gone.path)
 
-    def _delete(self, blob: Path) -> int:
-        with refusals(blob):
+    def _is_used(self, digest: Digest) -> bool:
+        own = (item for _, item in records_in(self.root))
+        return any(isinstance(item, CacheEntry) and item.digest == digest for item in own)
+
+    def _delete(self, entry: CacheEntry) -> int:
+        """Take the blob away, look whether it was committed again meanwhile, and only then delete it."""
+        self._prepare()
+        taken = self._own / "partial" / unique_name()
+        with refusals(entry.path):
             try:
-                size_bytes = blob.stat().st_size
-                blob.unlink()
+                entry.path.replace(taken)
             except FileNotFoundError:
                 return 0
-            self._memos_of(blob)[0].unlink(missing_ok=True)
+            if self._is_used(entry.digest):
+                taken.replace(entry.path)
+                return 0
+            size_bytes = taken.stat().st_size
+            taken.unlink()
+            self._memos_of(entry.path)[0].unlink(missing_ok=True)
         return size_bytes
 
     def set_aside(self, entry: CacheEntry) -> Path:
-        """Move a bad blob to `v1/bad`, and forget every ref that points at it.
+        """Move a bad blob to `v1/bad`. Its refs stay: what they recorded is demanded of the next fetch.
 
         Returns:
             Where it lies now.
@@ -237,11 +228,7 @@ class Store:
             CacheUnwritableError: the cache cannot be written, or the blob lies in a read-only layer.
         """
         moved = self._move_aside(entry.path)
-        with refusals(entry.path):
-            self._memos_of(entry.path)[0].unlink(missing_ok=True)
-            for path, item in records_in(self.root):
-                if isinstance(item, CacheEntry) and item.digest == entry.digest:
-                    path.unlink(missing_ok=True)
+        self._unlink(self._memos_of(entry.path)[0])
         return moved
 
     def set_aside_record(self, path: Path) -> Path:
@@ -279,10 +266,3 @@ class Store:
             tag = self.root / "CACHEDIR.TAG"
             if not tag.exists():
                 write_whole(tag, _TAG, self._own / "partial")
-
-
-def _is_there(blob: Path) -> bool:
-    try:
-        return blob.is_file()
-    except PermissionError:  # a layer that this user may not read has nothing for this user
-        return False

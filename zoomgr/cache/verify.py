@@ -38,8 +38,8 @@ class Verdict:
 def verify(store: Store, refs: Iterable[str] | None) -> Iterator[Verdict]:
     """Hash the blobs of the refs, of all of them when `refs` is None, whatever their memos say.
 
-    A bad blob is moved aside and its refs are forgotten, so that the next fetch brings the file again; in a
-    read-only layer it can only be reported.
+    A bad blob is moved aside, and its refs have none until a fetch brings the same file again; in a read-only
+    layer it can only be reported.
 
     Raises:
         NotCachedError: one of `refs` is in no cache; before anything is hashed.
@@ -67,14 +67,15 @@ def _of(ref: str, items: list[Record]) -> list[Record]:
 
 
 def _judge(store: Store, entry: CacheEntry) -> Verdict:
-    if not entry.path.exists():
-        return Verdict(entry.ref, "missing", f"{entry.path} is gone; the next fetch brings it again")
     try:
         store.prove(entry, trust_memo=False)
     except BlobAlteredError as error:
         found = f"expected {error.expected}, found {error.actual}"
         return _aside(entry.ref, "altered", found, lambda: store.set_aside(entry))
     except CacheDamagedError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            gone = f"{entry.path} is gone; the next fetch brings the same file again"
+            return Verdict(entry.ref, "missing", gone)
         return Verdict(entry.ref, "damaged", error.reason)
     return Verdict(entry.ref, "ok")
 

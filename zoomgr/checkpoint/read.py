@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from zoomgr.errors import UnreadableCheckpointError, reason_of
 from zoomgr.hookspecs import CheckpointFormat
 from zoomgr.records import TensorSpec
 
-BUILT_IN: tuple[CheckpointFormat, ...] = (TorchZipFormat(), SafetensorsFormat(), TorchLegacyFormat())
+BUILT_IN = (TorchZipFormat(), SafetensorsFormat(), TorchLegacyFormat())
 
 _FIRST_BYTES = 64
 
@@ -28,20 +29,24 @@ _NOT_WEIGHTS = (
 """What is often found in place of weights, by its first bytes."""
 
 
-def read(path: Path, formats: Sequence[CheckpointFormat] = ()) -> Checkpoint:
+def read(path: Path, formats: Sequence[CheckpointFormat] = (), *, mapped: bool = True) -> Checkpoint:
     """Read the tensors of a file, recognised by its content; nothing in it is executed.
 
     Args:
         path: the file.
         formats: of plugins; asked before the built-in ones.
+        mapped: the tensors may be a map of the file. A file that may be written over while they live, such as
+            a user's own, must be read with False: touching a map of a file that was cut kills the process.
 
     Raises:
         UnreadableCheckpointError: no format knows it, it is cut or damaged, or it holds no tensors.
         UnsafeCheckpointError: it asks for code to run.
     """
     chosen = _format_of(path, formats)
-    found = _unwrapped(path, _saved(path, chosen), _has_values)
+    found = _unwrapped(path, _saved(path, chosen, mapped=mapped), _has_values)
     tensors = {name: tensor.detach() for name, tensor in found.tensors.items()}
+    if not mapped and chosen not in BUILT_IN:
+        tensors = copy.deepcopy(tensors)  # in one go: tensors that share values go on sharing them
     texts = safetensors_specs(path)[1] if chosen.name == SafetensorsFormat.name else {}
     return Checkpoint(path, chosen.name, specs_of(tensors), _metadata(found, texts), found.wrappers, tensors)
 
@@ -53,7 +58,8 @@ def inspect(path: Path, formats: Sequence[CheckpointFormat] = ()) -> Contents:
         UnreadableCheckpointError, UnsafeCheckpointError: as `read`.
     """
     if _format_of(path, formats).name != SafetensorsFormat.name:
-        return read(path, formats)
+        whole = read(path, formats)
+        return Contents(path, whole.format, whole.specs, whole.metadata, whole.wrappers)
     specs, texts = safetensors_specs(path)
     found = _unwrapped(path, {spec.name: spec for spec in specs}, lambda _: True)
     renamed = tuple(replace(spec, name=name) for name, spec in found.tensors.items())
@@ -73,7 +79,7 @@ def _format_of(path: Path, formats: Sequence[CheckpointFormat]) -> CheckpointFor
     try:
         with path.open("rb") as file:
             first_bytes = file.read(_FIRST_BYTES)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise UnreadableCheckpointError(str(path), reason_of(error)) from error
     for candidate in (*formats, *BUILT_IN):
         if candidate.recognises(path, first_bytes):
@@ -81,9 +87,10 @@ def _format_of(path: Path, formats: Sequence[CheckpointFormat]) -> CheckpointFor
     raise UnreadableCheckpointError(str(path), _what_it_is(first_bytes))
 
 
-def _saved(path: Path, chosen: CheckpointFormat) -> Mapping[str, Any]:
+def _saved(path: Path, chosen: CheckpointFormat, *, mapped: bool) -> Mapping[str, Any]:
+    own = next((one for one in BUILT_IN if one is chosen), None)
     try:
-        return chosen.read(path)
+        return own.read_copied(path) if own and not mapped else chosen.read(path)
     except OSError as error:
         raise UnreadableCheckpointError(str(path), reason_of(error)) from error
 

@@ -39,8 +39,8 @@ class Checkpoint(Contents):
     """The same, with the tensors themselves.
 
     Attributes:
-        tensors: by name, in the order of `specs`; detached, on the CPU, mapped privately where the format
-            can, so that the file must stay as it is while they live.
+        tensors: by name, in the order of `specs`; detached, on the CPU. They map the file privately where
+            the format can, so that it must stay as it is while they live; but not after `mapped=False`.
     """
 
     tensors: Mapping[str, torch.Tensor]

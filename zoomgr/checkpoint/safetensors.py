@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from zoomgr.errors import UnreadableCheckpointError, reason_of
 from zoomgr.records import TensorSpec
@@ -26,6 +27,20 @@ _DTYPES: Mapping[str, tuple[str, int]] = {
     "BOOL": ("bool", 8), "C64": ("complex64", 64),
 }  # fmt: skip
 """The format's names of types: torch's name without the prefix, and bits per value."""
+
+
+_MAX_DIMENSIONS = 64  # torch's own operators take no more; bounds what a header can make us multiply
+_MAX_SIZE = 2**63
+_MAX_REASON = 300  # names and shapes of a hostile header may be as long as the header
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """Of each tensor what it is and where its bytes lie in the file; and the texts that the file keeps."""
+
+    specs: tuple[TensorSpec, ...]
+    spans: tuple[tuple[int, int], ...]
+    texts: dict[str, str]
 
 
 class SafetensorsFormat:
@@ -50,6 +65,32 @@ class SafetensorsFormat:
         except (SafetensorError, RuntimeError, OSError) as error:
             raise UnreadableCheckpointError(str(path), reason_of(error)) from error
 
+    def read_copied(self, path: Path) -> Mapping[str, torch.Tensor]:
+        """The same in memory: the file may be written over afterwards."""
+        with _refused(path), path.open("rb") as file:
+            header = _header(file)
+            return {
+                spec.name: _tensor(_bytes_at(file, *span), spec)
+                for spec, span in zip(header.specs, header.spans, strict=True)
+            }
+
+
+def _bytes_at(file: BinaryIO, begin: int, end: int) -> bytearray:
+    values = bytearray(end - begin)
+    file.seek(begin)
+    if file.readinto(values) != len(values):  # type: ignore[attr-defined] # (typeshed leaves it out of BinaryIO)
+        raise ValueError("it was cut while it was read")
+    return values
+
+
+def _tensor(values: bytearray, spec: TensorSpec) -> torch.Tensor:
+    import torch
+
+    dtype = getattr(torch, spec.dtype)
+    if not values:  # torch.frombuffer takes no empty buffer
+        return torch.empty(spec.shape, dtype=dtype)
+    return torch.frombuffer(values, dtype=dtype).reshape(spec.shape)
+
 
 def safetensors_specs(path: Path) -> tuple[tuple[TensorSpec, ...], dict[str, str]]:
     """The tensors of a safetensors file and the texts that it keeps, from its header alone; without torch.
@@ -57,21 +98,34 @@ def safetensors_specs(path: Path) -> tuple[tuple[TensorSpec, ...], dict[str, str
     Raises:
         UnreadableCheckpointError: the header is not sound, or does not describe the file's bytes.
     """
+    with _refused(path), path.open("rb") as file:
+        header = _header(file)
+    return header.specs, header.texts
+
+
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """Turn what a header provokes into one error of ours."""
     try:
-        return _parsed(path)
-    except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
+        yield
+    except (
+        OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError,
+    ) as error:  # fmt: skip
         reason = str(error) if type(error) is ValueError else f"its header is not sound: {reason_of(error)}"
-        raise UnreadableCheckpointError(str(path), reason) from error
+        raise UnreadableCheckpointError(str(path), _cut(reason)) from error
 
 
-def _parsed(path: Path) -> tuple[tuple[TensorSpec, ...], dict[str, str]]:
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
-        if length > min(_MAX_HEADER_BYTES, size - _LENGTH_BYTES):
-            raise ValueError(f"it promises a header of {length:,} bytes, the file has {size:,}")
-        header = json.loads(file.read(length), object_pairs_hook=_unique)
-    return _checked(header, size - _LENGTH_BYTES - length)
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]}…"
+
+
+def _header(file: BinaryIO) -> _Header:
+    size = os.fstat(file.fileno()).st_size
+    length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+    if length > min(_MAX_HEADER_BYTES, size - _LENGTH_BYTES):
+        raise ValueError(f"it promises a header of {length:,} bytes, the file has {size:,}")
+    known = json.loads(file.read(length).decode(), object_pairs_hook=_unique)
+    return _checked(known, _LENGTH_BYTES + length, size - _LENGTH_BYTES - length)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -81,17 +135,17 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _checked(header: Any, data_bytes: int) -> tuple[tuple[TensorSpec, ...], dict[str, str]]:
-    """Specs and texts; the tensors must lie side by side and fill the data exactly."""
-    if not isinstance(header, dict):
+def _checked(known: Any, data_begin: int, data_bytes: int) -> _Header:
+    """Believe a header; the tensors must lie side by side and fill the data exactly."""
+    if not isinstance(known, dict):
         raise ValueError("its header is no JSON object")  # noqa: TRY004 (a fault of the file, as the others)
-    texts = {str(key): str(value) for key, value in dict(header.pop("__metadata__", None) or {}).items()}
+    texts = {_text(key): _text(value) for key, value in dict(known.pop("__metadata__", None) or {}).items()}
     specs, spans = [], []
-    for name, entry in header.items():
+    for name, entry in known.items():
         dtype, bits = _DTYPES[entry["dtype"]]
-        begin, end = (int(offset) for offset in entry["data_offsets"])
-        spec = TensorSpec(name, tuple(int(length) for length in entry["shape"]), dtype)
-        if min((begin, *spec.shape)) < 0 or (end - begin) * 8 != math.prod(spec.shape) * bits:
+        begin, end = _sizes(entry["data_offsets"], "data_offsets", 2)
+        spec = TensorSpec(_text(name), _sizes(entry["shape"], "shape", _MAX_DIMENSIONS), dtype)
+        if (end - begin) * 8 != spec.numel * bits:
             raise ValueError(f"{name} has {spec.shape} {dtype} in {end - begin:,} bytes")
         specs.append(spec)
         spans.append((begin, end))
@@ -102,4 +156,22 @@ def _checked(header: Any, data_bytes: int) -> tuple[tuple[TensorSpec, ...], dict
         position = end
     if position != data_bytes:
         raise ValueError(f"its header describes {position:,} bytes of values, the file has {data_bytes:,}")
-    return tuple(specs), texts
+    in_file = tuple((data_begin + begin, data_begin + end) for begin, end in spans)
+    return _Header(tuple(specs), in_file, texts)
+
+
+def _text(value: Any) -> str:
+    """A text that can be printed and written: JSON's escapes also give halves of characters."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    value.encode()
+    return value
+
+
+def _sizes(value: Any, what: str, most: int) -> tuple[int, ...]:
+    """Whole numbers of a list. `int()` would take true, "7", 7.5 and infinity too."""
+    if not isinstance(value, list) or len(value) > most:
+        raise TypeError(f"{what} is no list of up to {most} numbers")
+    if not all(type(size) is int and 0 <= size < _MAX_SIZE for size in value):
+        raise TypeError(f"{what} holds what is no size")
+    return tuple(value)

@@ -42,6 +42,11 @@ class TorchZipFormat:
             return saved
         return _load(path, mmap=False)
 
+    def read_copied(self, path: Path) -> Mapping[str, Any]:
+        """The same in memory: the file may be written over afterwards."""
+        _records(path)
+        return _load(path, mmap=False)
+
 
 class TorchLegacyFormat:
     """torch.save until 1.5: a stream of pickles, then the storages."""
@@ -60,6 +65,8 @@ class TorchLegacyFormat:
             _refuse_foreign(path)
             raise UnreadableCheckpointError(str(path), "it is a pickle, but torch.save did not write it")
         return _load(path, mmap=False)
+
+    read_copied = read
 
 
 def _records(path: Path) -> list[zipfile.ZipInfo]:

@@ -8,6 +8,7 @@ import click
 
 from zoomgr.cli.run import Run, verb
 from zoomgr.cli.shown import digest, metric, millions, size
+from zoomgr.errors import redacted
 
 
 @verb
@@ -35,15 +36,15 @@ def command(run: Run, pattern: str, cached: bool, source: str) -> None:
     )
     run.table(cards, ("reference", "here", "", "params", "size", "metric", "licence"), rows)
     if not cards:
-        run.note(f"nothing matches {pattern!r}; a pattern is a glob: 'resnet*', 'timm/*in22k*'")
+        run.note(f"nothing matches {redacted(pattern)!r}; a pattern is a glob: 'resnet*', 'timm/*in22k*'")
 
 
 def _list_cache(run: Run, pattern: str, source: str) -> None:
+    run.zoo.available("", source=source)  # refuses a source that nobody provides
     entries = [
         entry
         for entry in run.zoo.cached()
-        if (fnmatch.fnmatchcase(entry.ref, pattern) or fnmatch.fnmatchcase(_name(entry.ref), pattern))
-        and (not source or entry.ref.startswith(f"{source}/"))
+        if _matches(entry.ref, pattern) and (not source or entry.ref.startswith(f"{source}/"))
     ]
     rows = (
         (entry.ref, size(entry.size_bytes), digest(entry.digest), entry.fetched_at, entry.license)
@@ -54,5 +55,7 @@ def _list_cache(run: Run, pattern: str, source: str) -> None:
     run.note(f"{len(entries)} references, {size(sum(blobs.values()))} in {run.zoo.settings.cache_dir}")
 
 
-def _name(ref: str) -> str:
-    return ref.rpartition("/")[2].partition("@")[0]
+def _matches(ref: str, pattern: str) -> bool:
+    """By name or as a whole, whatever the case: the rule of `zoomgr list` without `--cached`."""
+    name = ref.rpartition("/")[2].partition("@")[0]
+    return any(fnmatch.fnmatchcase(text.lower(), pattern.lower()) for text in (ref, name))

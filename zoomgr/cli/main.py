@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from typing import Any
 
 import click
 
 from zoomgr.cli.run import Run
-from zoomgr.errors import ZoomgrError
+from zoomgr.cli.shown import Painted, drawn
+from zoomgr.cli.signals import Stopped, tidy_ends
+from zoomgr.cli.streams import guard_streams
+from zoomgr.errors import ZoomgrError, printable
 
 VERBS = {
     "pull": "fetch weights into the cache",
@@ -52,7 +55,7 @@ class Verbs(click.Group):
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("zoomgr"), prog_name="zoomgr")
+@click.version_option(package_name="zoomgr", prog_name="zoomgr")
 def cli() -> None:
     """Find pretrained vision models by name, prove their bytes, load them into the network you want.
 
@@ -63,18 +66,37 @@ def cli() -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point; exits the process."""
-    run = Run()
+    guard_streams()
+    with tidy_ends():
+        sys.exit(_exit_code(list(sys.argv[1:] if argv is None else argv), Run()))
+
+
+def _exit_code(arguments: list[str], run: Run) -> int:
+    """Run the verb, and tell what went wrong."""
     try:
-        cli.main(list(sys.argv[1:] if argv is None else argv), prog_name="zoomgr", obj=run)
+        return cli.main(arguments, prog_name="zoomgr", obj=run, standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        run.as_json = "--json" in arguments  # the options were not understood, so none of them is set
+        _report_json(run, {"code": "usage", "message": error.format_message()})
+        return error.exit_code
     except ZoomgrError as error:
         report(error, run)
-        sys.exit(error.exit_code)
+        return error.exit_code
+    except Stopped as stopped:
+        click.echo(f"stopped by {stopped.name}", err=True)
+        raise
 
 
 def report(error: ZoomgrError, run: Run) -> None:
-    """Print an error on stderr for people; with `--json` on stdout too, for programs."""
-    title = click.style(f"error[{error.code}]", fg="red", bold=True)
+    """Print an error on stderr for people; with `--json` on stdout too, for programs, if that is empty."""
     hints = run.site_hints(error)
-    click.echo("\n".join([f"{title}: {error}", *(f"  hint: {hint}" for hint in hints)]), err=True)
-    if run.as_json:
-        run.emit({"error": {**error.to_dict(), "site_hints": hints}}, ())
+    click.echo(drawn(Painted(f"error[{error.code}]", "red")) + f": {error}", err=True)
+    for hint in hints:
+        click.echo(f"  hint: {printable(hint)}", err=True)
+    _report_json(run, {**error.to_dict(), "site_hints": hints})
+
+
+def _report_json(run: Run, error: dict[str, Any]) -> None:
+    if run.as_json and not run.has_answered:
+        run.emit({"error": error}, ())

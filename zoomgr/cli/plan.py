@@ -9,12 +9,17 @@ import click
 from zoomgr.cli.run import Run, verb
 from zoomgr.records import Copy, LoadPlan, Move
 
+# Far above every model there is (ImageNet-21k has 21,843 classes, a hyperspectral camera some hundred bands),
+# far below what torch cannot count or a machine cannot hold: a number beyond is a slip of the hand.
+_CLASSES = click.IntRange(1, 1_000_000)
+_CHANNELS = click.IntRange(1, 65_536)
+
 
 @verb
 @click.argument("ref")
 @click.option("--arch", default="", help="FAMILY/NAME, where REF is a bare file.")
-@click.option("--num-classes", type=click.IntRange(min=1), help="Outputs of the head.")
-@click.option("--in-ch", type=click.IntRange(min=1), help="Input channels.")
+@click.option("--num-classes", type=_CLASSES, help="Outputs of the head.")
+@click.option("--in-ch", type=_CHANNELS, help="Input channels.")
 @click.option("--weights", default="", metavar="REF", help="Somebody else's checkpoint.")
 @click.option("--match", default="auto", help="auto, name, or an adapter's name.")
 @click.option("--stem", default="zero", help="zero, mean, cyclic, copy:R or fresh.")

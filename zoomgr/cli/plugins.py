@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import click
-
 from zoomgr.cli.run import Run, verb
+from zoomgr.cli.shown import Line, Painted
 
 _COLOURS = {"ok": "green", "failed": "red", "conflict": "yellow", "disabled": "white"}
 
@@ -13,10 +12,10 @@ _COLOURS = {"ok": "green", "failed": "red", "conflict": "yellow", "disabled": "w
 def command(run: Run) -> None:
     """Show the installed plugins, what they provide, and why one is not used."""
     infos = run.zoo.host.plugins()
-    lines = []
+    lines: list[Line] = []
     for info in infos:
-        status = click.style(f"{info.status:<8}", fg=_COLOURS[info.status])
-        lines.append(f"{status}  {info.name:<12}  {info.dist} {info.version}".rstrip())
+        who = f"  {info.name:<12}  {info.dist} {info.version}".rstrip()
+        lines.append(Painted(f"{info.status:<8}", _COLOURS[info.status], who))
         lines += [f"{'':10}{text}" for text in info.provides]
-        lines += [f"{'':10}{click.style(info.error, fg='red')}"] if info.error else []
+        lines += [Painted(f"{'':10}{info.error}", "red")] if info.error else []
     run.emit(infos, lines)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import click
 
 from zoomgr.cli.run import Run, verb
-from zoomgr.cli.shown import size
+from zoomgr.cli.shown import Line, size
 from zoomgr.records import CacheEntry, ModelCard
 
 
@@ -15,14 +17,18 @@ def command(run: Run, refs: tuple[str, ...]) -> None:
     """Fetch weights, prove their bytes, put them into the cache.
 
     What is there already is not fetched again. Prints a line for each: reference, digest, bytes, path.
+    A name that is unknown is told before anything is fetched.
     """
-    entries = []
-    for ref in refs:
-        card = run.zoo.resolve(ref)
+    cards = [(ref, run.zoo.resolve(ref)) for ref in refs]
+    run.emit_each(_pulled(run, cards), _line)
+
+
+def _pulled(run: Run, cards: Sequence[tuple[str, ModelCard]]) -> Iterator[CacheEntry]:
+    for ref, card in cards:
         say_who_won(run, ref, card)
-        entries.append(run.zoo.pull(card))
-        say_how_proven(run, entries[-1])
-    run.emit(entries, (_line(entry) for entry in entries))
+        entry = run.zoo.pull(card)
+        say_how_proven(run, entry)
+        yield entry
 
 
 def say_who_won(run: Run, asked: str, card: ModelCard) -> None:
@@ -43,6 +49,6 @@ def say_how_proven(run: Run, entry: CacheEntry) -> None:
         run.note(f"{entry.filename} matches {promised}; from now on {entry.digest} is demanded")
 
 
-def _line(entry: CacheEntry) -> str:
-    # Not a table: a path that a terminal has cut cannot be copied.
-    return "\t".join((entry.ref, str(entry.digest), size(entry.size_bytes), str(entry.path)))
+def _line(entry: CacheEntry) -> Line:
+    # Not a table: each is printed when it is there, and a path that a terminal has folded is hard to copy.
+    return entry.ref, str(entry.digest), size(entry.size_bytes), str(entry.path)

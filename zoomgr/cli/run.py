@@ -6,17 +6,19 @@ import functools
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from zoomgr.cli.shown import plain
-from zoomgr.errors import ZoomgrError
+from zoomgr.cli.shown import Line, drawn
+from zoomgr.errors import ZoomgrError, printable
 
 if TYPE_CHECKING:
     from zoomgr.zoo import Zoo
+
+_T = TypeVar("_T")
 
 
 @dataclass
@@ -26,7 +28,8 @@ class Run:
     Attributes:
         offline, cache, registry: as the options say; the environment fills the rest.
         quiet: no notes and no progress on stderr.
-        as_json: data on stdout as JSON.
+        as_json: data on stdout as JSON, one document.
+        has_answered: whether stdout has an answer, so that nothing more may go there with `as_json`.
     """
 
     offline: bool = False
@@ -34,6 +37,7 @@ class Run:
     registry: Path | None = None
     quiet: bool = False
     as_json: bool = False
+    has_answered: bool = field(default=False, init=False)
 
     @functools.cached_property
     def zoo(self) -> Zoo:
@@ -52,30 +56,54 @@ class Run:
         return self.zoo.host.hints(error) if "zoo" in self.__dict__ else ()
 
     def note(self, text: str) -> None:
-        """A remark for people, on stderr."""
+        """A remark for people, on stderr, a line each."""
         if not self.quiet:
-            click.echo(text, err=True)
+            click.echo("\n".join(printable(line) for line in text.split("\n")), err=True)
 
-    def emit(self, data: Any, lines: Iterable[str]) -> None:
-        """The answer on stdout: `data` with `--json`, else the lines."""
+    def emit(self, data: Any, lines: Iterable[Line]) -> None:
+        """The answer on stdout: `data` with `--json`, else the lines. Once in a run."""
+        self.has_answered = True
         if self.as_json:
+            from zoomgr.cli.plain import plain
+
             click.echo(json.dumps(plain(data), indent=2))
         else:
             for line in lines:
-                click.echo(line)
+                click.echo(drawn(line))
 
-    def table(self, data: Any, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    def emit_each(self, items: Iterable[_T], line: Callable[[_T], Line]) -> None:
+        """An answer in pieces, each printed as it comes; with `--json` one list, of those that came."""
+        came = []
+        try:
+            for item in items:
+                came.append(item)
+                if not self.as_json:
+                    self.emit(item, [line(item)])
+        finally:
+            if self.as_json and came:
+                self.emit(came, ())
+
+    def table(self, data: Any, columns: Sequence[str], rows: Iterable[tuple[str, ...]]) -> None:
         """The answer as a table: drawn on a terminal, tab-separated into a pipe, `data` with `--json`."""
         if self.as_json or not sys.stdout.isatty():
-            self.emit(data, ("\t".join(row) for row in rows))
+            self.emit(data, rows)
             return
         from rich.console import Console
-        from rich.table import Table
+        from rich.table import Column, Table
+        from rich.text import Text
 
-        drawn = Table(*columns, box=None, header_style="bold", pad_edge=False)
-        for row in rows:
-            drawn.add_row(*(str(cell) for cell in row))
-        Console().print(drawn, highlight=False, markup=False)
+        console = Console()
+        cells = [[Text(printable(cell)) for cell in row] for row in rows]
+        heads = [Column(name, overflow="fold") for name in columns]  # folded, not cut: nothing is lost
+        for head, *column in zip(heads, *cells, strict=True):
+            # A reference is there to be copied: it is folded only where it needs more than half the width.
+            longest = max((text.cell_len for text in column), default=0)
+            head.no_wrap = head.header == "reference" and longest <= console.width // 2
+        table = Table(*heads, box=None, header_style="bold", pad_edge=False)
+        for row in cells:
+            table.add_row(*row)
+        self.has_answered = True
+        console.print(table)
 
 
 _COMMON = (

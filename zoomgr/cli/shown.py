@@ -1,13 +1,16 @@
-"""How values look to people, and to programs."""
+"""How values look to people."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from zoomgr.records import Digest, ModelCard, ModelRef, Op
+import click
+
+from zoomgr.errors import printable
+
+if TYPE_CHECKING:  # `--help` needs no records
+    from zoomgr.records import Digest, ModelCard
 
 _STEP = 1024
 
@@ -43,17 +46,25 @@ def metric(card: ModelCard) -> str:
     return next((f"{name} {value:g}" for name, value in card.metrics.items()), "")
 
 
-def plain(value: Any) -> Any:
-    """A record as what `json` can write: references, digests and paths as text."""
-    match value:
-        case ModelRef() | Digest() | Path():
-            return str(value)
-        case Mapping():
-            return {str(key): plain(item) for key, item in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [plain(item) for item in value]
-        case _ if is_dataclass(value) and not isinstance(value, type):
-            kind = {"op": type(value).__name__} if isinstance(value, Op) else {}
-            return kind | {item.name: plain(getattr(value, item.name)) for item in fields(value)}
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """A line that begins in colour, where colours can be seen."""
+
+    text: str
+    colour: str
+    rest: str = ""
+
+
+Line = str | Painted | tuple[str, ...]
+"""A line of an answer; a tuple is a row of cells."""
+
+
+def drawn(line: Line) -> str:
+    """A line as a terminal or a pipe may have it: whatever it holds, it is one line, and inert."""
+    match line:
+        case Painted():
+            return click.style(printable(line.text), fg=line.colour) + printable(line.rest)
+        case tuple():
+            return "\t".join(printable(cell) for cell in line)
         case _:
-            return value
+            return printable(line)

@@ -1,0 +1,145 @@
+"""What a person sees: tables that can be copied from, and no stranger's text that commands the terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from cli.saying import Say, on_terminal, shell
+
+from zoomgr.cli.shown import Painted, drawn
+from zoomgr.errors import printable
+
+NASTY = "w\x1b[2J\x1b]0;owned\x07\t\n\r\x9b31m\x7f\u202e\udcff"
+INERT = r"w\x1b[2J\x1b]0;owned\x07\t\n\r\x9b31m\x7f\u202e\udcff"
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def safetensors_with(path: Path, *names: str) -> Path:
+    """A file with tensors of these names, 2x2 each."""
+    header = {
+        name: {"dtype": "F32", "shape": [2, 2], "data_offsets": [16 * i, 16 * i + 16]}
+        for i, name in enumerate(names)
+    }
+    content = json.dumps(header).encode()
+    path.write_bytes(len(content).to_bytes(8, "little") + content + bytes(16 * len(names)))
+    return path
+
+
+def test_what_could_command_a_terminal_is_escaped() -> None:
+    """C0, DEL, C1, what turns the direction of writing, and bytes of a file name that are no text."""
+    assert printable(NASTY) == INERT
+    assert printable("plain, ü, ☃, 猫") == "plain, ü, ☃, 猫"
+    for code in [*range(0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE000)]:
+        printable(chr(code)).encode("ascii")
+        assert len(printable(chr(code))) >= 2
+        assert printable(chr(code)).isprintable()
+
+
+@pytest.mark.parametrize(
+    "line", [NASTY, (NASTY,), (NASTY, "x"), Painted(NASTY, "red"), Painted("x", "red", NASTY)]
+)
+def test_every_kind_of_line_is_one_line_and_inert(line: str | tuple[str, ...] | Painted) -> None:
+    """The only tabs are those between cells, the only escapes those of our own colours."""
+    text = COLOURS.sub("", drawn(line))
+
+    assert text.replace("\t", "", len(line) - 1 if isinstance(line, tuple) else 0).isprintable()
+    assert INERT in text
+
+
+def test_a_checkpoint_cannot_write_to_the_terminal(tmp_path: Path) -> None:
+    """Its names are data, drawn as a table."""
+    nasty = NASTY.removesuffix("\udcff")  # JSON of a file is UTF-8
+    path = safetensors_with(tmp_path / "x.safetensors", nasty, "[bold]layer[/] :smile:")
+
+    with on_terminal("inspect", path) as run:
+        assert run.finish() == 0
+
+    screen = COLOURS.sub("", run.screen)
+    assert INERT.removesuffix(r"\udcff") in screen
+    assert "[bold]layer[/] :smile:" in screen
+    assert screen.replace("\r\n", "").isprintable()
+
+
+def test_a_pickle_cannot_write_through_the_error_about_it(zoomgr: Say, tmp_path: Path) -> None:
+    """The names that it asks for are shown, escaped."""
+    (tmp_path / "x.pth").write_bytes(b"\x80\x02c" + b"os\nsys\x1b[31mtem\n" + b"(X\x01\x00\x00\x00xtR.")
+
+    told = zoomgr("inspect", tmp_path / "x.pth")
+
+    assert told.code == 4
+    assert told.err.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("verb", [("list", "nasty"), ("which", "nasty"), ("show", "nasty")])
+def test_a_registry_cannot_write_to_the_terminal(zoomgr: Say, tmp_path: Path, verb: tuple[str, ...]) -> None:
+    """Nor break the columns of a row."""
+    (tmp_path / "r.toml").write_text(
+        'version = 1\n[models.nasty]\narch = "timm/vgg16"\nurl = "https://host.example/x.pth"\n'
+        'license = "a\\u001b[31m\\tb\\nc"\n'
+    )
+
+    told = zoomgr(*verb, "--registry", tmp_path / "r.toml")
+
+    assert told.code == 0
+    assert r"a\x1b[31m\tb\nc" in told.out
+    assert re.sub("[\t\n]", "", told.out + told.err).isprintable()
+
+
+def test_a_file_name_that_is_no_text_is_printed(tmp_path: Path) -> None:
+    """As escapes, in answers and in errors."""
+    path = safetensors_with(tmp_path / "a\udcff\x1b[31m.safetensors", "w")
+    told = shell('zoomgr show "$FILE" && zoomgr show "$FILE" --json | tail -1', FILE=str(path))
+    assert (told.code, r"a\udcff\x1b[31m.safetensors" in told.out) == (0, True)
+
+    told = shell('zoomgr inspect "$FILE"', FILE=f"{path}.gone")
+    assert (told.code, r"a\udcff\x1b[31m.safetensors.gone" in told.err) == (3, True)
+    assert "Traceback" not in told.err
+
+
+@pytest.mark.parametrize("columns", [200, 60, 30])
+def test_a_table_on_a_terminal_loses_nothing(columns: int) -> None:
+    """It is folded where it is too narrow; a reference that is cut off cannot be copied."""
+    with on_terminal("list", "timm/vit_base_patch16_clip_224*", columns=columns) as run:
+        assert run.finish() == 0
+
+    screen = COLOURS.sub("", run.screen)
+    assert "…" not in screen
+    assert "\t" not in screen
+    assert all(len(line) <= columns for line in screen.split("\r\n"))
+    starts = "".join(line.split(" ")[0] for line in screen.split("\r\n"))
+    assert "timm/vit_base_patch16_clip_224@laion400m_e32" in starts.replace(" ", "")
+    if columns == 200:
+        assert screen.splitlines()[0].split() == ["reference", "here", "params", "size", "metric", "licence"]
+
+
+def test_a_reference_is_whole_where_half_the_terminal_is_wide_enough(tmp_path: Path) -> None:
+    """The other columns are folded in its place."""
+    with on_terminal("list", "resnet50*", "--source", "timm", columns=70) as run:
+        assert run.finish() == 0
+
+    assert "\ntimm/resnet50@fb_ssl_yfcc100m_ft_in1k " not in run.screen  # 37 columns: folded
+    with on_terminal("list", "resnet50*", "--source", "timm", columns=80) as run:
+        assert run.finish() == 0
+    assert "\ntimm/resnet50@fb_ssl_yfcc100m_ft_in1k " in run.screen
+
+
+def test_a_pipe_gets_rows_without_colours_and_bars() -> None:
+    """Whatever the environment says of terminals."""
+    told = shell("zoomgr list 'timm/resnet1*'; zoomgr plugins; zoomgr show nope", TERM="xterm-256color")
+
+    assert "timm/resnet18@a1_in1k\t" in told.out
+    assert "ok        timm" in told.out
+    assert told.err.startswith("error[unknown-model]: ")
+    assert "\x1b" not in told.out + told.err
+
+
+def test_an_error_on_a_terminal_has_a_colour_and_its_facts() -> None:
+    """What is wrong, what is known, what to do."""
+    with on_terminal("show", "torchvision/resnet50@nope") as run:
+        assert run.finish() == 3
+
+    assert run.screen.startswith("\x1b[31merror[unknown-tag]\x1b[0m: torchvision/resnet50 has no weights")
+    assert "\r\n  it has  imagenet1k_v1, imagenet1k_v2\r\n" in run.screen
