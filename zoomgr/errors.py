@@ -767,7 +767,9 @@ class CannotPredictError(AdaptError):
         return f"{self.ref} cannot classify a picture: {self.problem}"
 
     def hint(self) -> str:
-        return "choose a classification model; zoomgr show NAME tells what a model is for"
+        return (
+            "zoomgr show NAME tells what a model is for; [models] in registry.toml describes your own files"
+        )
 
 
 # -- 7: plugins ----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Self
+from urllib.parse import urlsplit
 
 from zoomgr.errors import InvalidRefError, InvalidRegistryError, close_matches, reason_of
 from zoomgr.records import Artifact, Digest, ModelCard, ModelRef
@@ -157,7 +158,7 @@ class _File:
         digest = self.convert(table, "sha256", entry["sha256"], Digest.parse) if "sha256" in entry else None
         return Artifact(
             urls=urls,
-            filename=urls[0].partition("#")[0].rpartition("/")[2] or name,
+            filename=urlsplit(urls[0]).path.rpartition("/")[2] or name,  # its query may be a token
             size_bytes=entry.get("size_bytes"),
             digest=digest,
             promised_by=f"{table} in {self.path.name}" if digest else "",

@@ -219,9 +219,10 @@ class Resolver:
         )
 
 
-def matches(text: str, pattern: str) -> bool:
-    """Whether a glob covers a name or a reference, in any case."""
-    return fnmatch.fnmatchcase(text.lower(), pattern.lower())
+def matches(ref: str, pattern: str) -> bool:
+    """Whether a glob covers a reference, or the name in it, in any case."""
+    name = ref.rpartition("/")[2].partition("@")[0]
+    return any(fnmatch.fnmatchcase(text.lower(), pattern.lower()) for text in (ref, name))
 
 
 def _parsed(text: str | Path | ModelRef) -> ModelRef:

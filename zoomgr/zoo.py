@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from zoomgr.cache.disk import sha256_of
 from zoomgr.cache.fetch import Fetcher, Progress, SilentProgress, candidate_urls
@@ -19,6 +18,8 @@ from zoomgr.errors import (
     InvalidSettingError,
     NotCachedError,
     NoWeightsError,
+    UnreadableCheckpointError,
+    reason_of,
 )
 from zoomgr.hookspecs import Options
 from zoomgr.host import PluginHost
@@ -174,7 +175,7 @@ class Zoo:
         A local file is read where it lies (docs/adr/0002); it is hashed when something promises its digest.
         """
         if card.ref.scheme == "path" and card.artifact:
-            return _local_file(card.artifact)
+            return _local_file(Path(card.ref.name), card.artifact)
         entry = self._cached(card) or self._fetch(card)
         return entry.path, entry.digest
 
@@ -348,23 +349,22 @@ class Zoo:
 
 def _why_no_classifier(card: ModelCard) -> str:
     if not card.arch:
-        return "nothing says which architecture its weights are for"
+        return "nothing tells which architecture it is for, nor what its classes are"
     if card.task != "classification" or not card.num_classes:
         return f"it is made for {card.task}"
     return f"it takes {card.in_ch} channels" if card.in_ch != _RGB else ""
 
 
-def _local_file(artifact: Artifact) -> tuple[Path, Digest | None]:
+def _local_file(path: Path, artifact: Artifact) -> tuple[Path, Digest | None]:
     """A file of the user's own, with its digest when that was promised and holds."""
-    from urllib.request import url2pathname  # imports http and ssl, which no other verb needs
-
-    (url,) = artifact.urls
-    path = Path(url2pathname(urlsplit(url).path))
     if artifact.digest is None:
         return path, None
-    actual = sha256_of(path)
+    try:
+        actual = sha256_of(path)
+    except OSError as error:
+        raise UnreadableCheckpointError(str(path), reason_of(error)) from error
     if not artifact.digest.matches(actual):
-        promised = artifact.digest.described()
-        size_bytes = path.stat().st_size
+        promised, size_bytes = artifact.digest.described(), path.stat().st_size
+        url = path.as_uri()
         raise DigestMismatchError(path.name, url, size_bytes, promised, artifact.promised_by, str(actual))
     return path, actual

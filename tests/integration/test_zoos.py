@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -113,8 +115,15 @@ def test_resnet50_of_timm_by_tag(nginx: Nginx, make_zoo: MakeZoo) -> None:
     assert len(nginx.requests()) == 1
 
 
-def test_a_weak_promise_of_the_catalogue_is_kept(nginx: Nginx, make_zoo: MakeZoo) -> None:
+def test_a_weak_promise_of_the_catalogue_is_kept(
+    nginx: Nginx, make_zoo: MakeZoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without a pin, weights that are not torchvision's are refused, though the mirror has them."""
+
+    def unknown(host: str, *_: Any, **__: Any) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, f"{host} is not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)  # the origin is tried after the mirror, by its name
     publish(nginx, "tv/resnet18-f37072fd.pth", torchvision.models.resnet18())
     zoo = make_zoo(registry(nginx))
 

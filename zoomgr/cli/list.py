@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
-
 import click
 
 from zoomgr.cli.run import Run, verb
@@ -41,10 +39,12 @@ def command(run: Run, pattern: str, cached: bool, source: str) -> None:
 
 def _list_cache(run: Run, pattern: str, source: str) -> None:
     run.zoo.available("", source=source)  # refuses a source that nobody provides
+    from zoomgr.resolve import matches
+
     entries = [
         entry
         for entry in run.zoo.cached()
-        if _matches(entry.ref, pattern) and (not source or entry.ref.startswith(f"{source}/"))
+        if matches(entry.ref, pattern) and (not source or entry.ref.startswith(f"{source}/"))
     ]
     rows = (
         (entry.ref, size(entry.size_bytes), digest(entry.digest), entry.fetched_at, entry.license)
@@ -53,9 +53,3 @@ def _list_cache(run: Run, pattern: str, source: str) -> None:
     run.table(entries, ("reference", "size", "sha256", "fetched", "licence"), rows)
     blobs = {entry.path: entry.size_bytes for entry in entries}
     run.note(f"{len(entries)} references, {size(sum(blobs.values()))} in {run.zoo.settings.cache_dir}")
-
-
-def _matches(ref: str, pattern: str) -> bool:
-    """By name or as a whole, whatever the case: the rule of `zoomgr list` without `--cached`."""
-    name = ref.rpartition("/")[2].partition("@")[0]
-    return any(fnmatch.fnmatchcase(text.lower(), pattern.lower()) for text in (ref, name))
