@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pluggy
 
+from zoomgr.catalogue import LibraryCatalogue
 from zoomgr.errors import (
     AdaptError,
     AmbiguousNameError,
@@ -128,6 +129,7 @@ __all__ = [
     "InvalidRefError",
     "InvalidRegistryError",
     "InvalidSettingError",
+    "LibraryCatalogue",
     "LoadPlan",
     "LoadReport",
     "Mapped",

@@ -110,7 +110,11 @@ class Zoo:
         Raises:
             NotCachedError: they are not there.
         """
-        return self._entry(self.resolve(ref)).path
+        name = str(self.resolve(ref).ref)
+        entry = self.store.find(name)
+        if entry is None:
+            raise NotCachedError(name)
+        return entry.path
 
     def cached(self) -> tuple[CacheEntry, ...]:
         """Everything in the cache and its layers, by reference."""
@@ -125,24 +129,14 @@ class Zoo:
         wanted = [str(self.resolve(ref).ref) for ref in refs]
         return verify(self.store, wanted or None)
 
-    def _entry(self, card: ModelCard) -> CacheEntry:
-        entry = self.store.find(str(card.ref))
-        if entry is None:
-            raise NotCachedError(str(card.ref))
-        return entry
-
     def _cached(self, card: ModelCard) -> CacheEntry | None:
         """The proven entry; None when there is none, or when it is not what is promised now (a new pin).
 
         A file on this disk is its owner's to change: it is read again each time.
         """
-        entry = self.store.find(str(card.ref))
+        entry = None if card.ref.scheme in _OWN_FILES else self.store.find(str(card.ref))
         promised = card.artifact.digest if card.artifact else None
-        if (
-            entry is None
-            or (promised and not promised.matches(entry.digest))
-            or card.ref.scheme in _OWN_FILES
-        ):
+        if entry is None or (promised and not promised.matches(entry.digest)):
             return None
         self.store.prove(entry)
         return entry

@@ -11,7 +11,7 @@ from zoomgr.api import (
     UnknownArchitectureError,
     close_matches,
 )
-from zoomgr_timm.catalogue import is_shipped_version, shipped
+from zoomgr_timm.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +27,7 @@ class TimmFamily:
 
     def names(self) -> Iterable[str]:
         """The architectures of the shipped catalogue."""
-        return tuple(shipped()["architectures"])
+        return tuple(CATALOGUE.shipped["architectures"])
 
     def build(
         self, name: str, *, num_classes: int | None = None, in_ch: int | None = None, **kwargs: Any
@@ -60,8 +60,8 @@ class TimmFamily:
 
 def _row(name: str) -> dict[str, Any]:
     """The catalogue's row of an architecture; asked of timm where another version is installed."""
-    known: dict[str, dict[str, Any]] = shipped()["architectures"]
-    if is_shipped_version() and name in known:
+    known: dict[str, dict[str, Any]] = CATALOGUE.shipped["architectures"]
+    if CATALOGUE.is_shipped_version and name in known:
         return known[name]
     from zoomgr_timm.generate import architecture_row
 

@@ -16,7 +16,7 @@ from zoomgr.api import (
     Preprocess,
     UnknownSourceError,
 )
-from zoomgr_timm.catalogue import current
+from zoomgr_timm.catalogue import CATALOGUE
 
 HUB = "https://huggingface.co"
 HUB_FILENAME = "model.safetensors"
@@ -36,7 +36,7 @@ class TimmSource:
 
     @cached_property
     def _catalogue(self) -> dict[str, Any]:
-        return current(self._options)
+        return CATALOGUE.current(self._options.remember)
 
     def cards(self) -> Iterator[ModelCard]:
         """Every tag of every architecture; an architecture without weights once, without an artifact."""

@@ -12,7 +12,7 @@ from zoomgr.api import (
     UnknownArchitectureError,
     close_matches,
 )
-from zoomgr_torchvision.catalogue import is_shipped_version, shipped
+from zoomgr_torchvision.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,7 +28,7 @@ class TorchvisionFamily:
 
     def names(self) -> Iterable[str]:
         """The models of the shipped catalogue."""
-        return tuple(shipped()["models"])
+        return tuple(CATALOGUE.shipped["models"])
 
     def build(
         self, name: str, *, num_classes: int | None = None, in_ch: int | None = None, **kwargs: Any
@@ -69,8 +69,8 @@ class TorchvisionFamily:
 
 def _row(name: str) -> dict[str, Any]:
     """The catalogue's row of an architecture; made anew where another version is installed."""
-    known: dict[str, dict[str, Any]] = shipped()["models"]
-    if is_shipped_version():
+    known: dict[str, dict[str, Any]] = CATALOGUE.shipped["models"]
+    if CATALOGUE.is_shipped_version:
         if name in known:
             return known[name]
         raise UnknownArchitectureError(name, ("torchvision",), close_matches(name, tuple(known)))

@@ -15,7 +15,7 @@ from zoomgr.api import (
     Preprocess,
     UnknownSourceError,
 )
-from zoomgr_torchvision.catalogue import current
+from zoomgr_torchvision.catalogue import CATALOGUE
 
 
 class TorchvisionSource:
@@ -29,7 +29,7 @@ class TorchvisionSource:
 
     @cached_property
     def _catalogue(self) -> dict[str, Any]:
-        return current(self._options)
+        return CATALOGUE.current(self._options.remember)
 
     def cards(self) -> Iterator[ModelCard]:
         """Every model with every set of its weights; a model without weights once, without an artifact."""

@@ -16,10 +16,10 @@ from torch import nn
 from torchvision.models import WeightsEnum, get_model, get_model_weights, list_models
 from torchvision.ops import FrozenBatchNorm2d
 
-from zoomgr_timm import generate as timm_catalogue
-from zoomgr_timm.catalogue import shipped as shipped_timm
+from zoomgr.api import LibraryCatalogue
+from zoomgr_timm.catalogue import CATALOGUE as TIMM
 from zoomgr_torchvision import generate as torchvision_catalogue
-from zoomgr_torchvision.catalogue import shipped as shipped_torchvision
+from zoomgr_torchvision.catalogue import CATALOGUE as TORCHVISION
 from zoomgr_torchvision.family import TorchvisionFamily
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,19 +45,10 @@ def differing(shipped: dict[str, Any], made: dict[str, Any]) -> list[tuple[str, 
     return [key for key in old.keys() | new.keys() if old.get(key) != new.get(key)]
 
 
-@pytest.mark.parametrize(
-    ("shipped", "make"),
-    [
-        (shipped_torchvision, torchvision_catalogue.make_catalogue),
-        (shipped_timm, timm_catalogue.make_catalogue),
-    ],
-    ids=["torchvision", "timm"],
-)
-def test_the_shipped_catalogue_is_that_of_the_installed_library(
-    shipped: Callable[[], dict[str, Any]], make: Callable[[], dict[str, Any]]
-) -> None:
+@pytest.mark.parametrize("catalogue", [TORCHVISION, TIMM], ids=["torchvision", "timm"])
+def test_the_shipped_catalogue_is_that_of_the_installed_library(catalogue: LibraryCatalogue) -> None:
     """`python tools/make_catalogue.py` writes it anew."""
-    assert differing(shipped(), make()) == []
+    assert differing(catalogue.shipped, dict(catalogue.make())) == []
 
 
 def test_the_shipped_labels_are_those_of_the_installed_library() -> None:
@@ -118,7 +109,7 @@ def test_the_family_builds_what_torchvision_builds_for_its_weights(
     """Same keys, shapes and frozen norms, for every set of weights."""
     build_args = {
         row["tag"]: row.get("build_args", {})
-        for row in shipped_torchvision()["weights"]
+        for row in TORCHVISION.shipped["weights"]
         if row["model"] == name
     }
     for weights in get_model_weights(name):
@@ -136,14 +127,14 @@ def frozen_eps(model: nn.Module) -> set[float]:
 
 
 IMAGE_MODELS = [
-    name for name, row in shipped_torchvision()["models"].items() if row["task"] == "classification"
+    name for name, row in TORCHVISION.shipped["models"].items() if row["task"] == "classification"
 ]
 
 
 @pytest.mark.parametrize("name", [name for name in IMAGE_MODELS if name in FLOAT_MODELS])
 def test_the_declared_stem_is_what_a_picture_meets_first(name: str) -> None:
     """The first layer with a weight that is called; and the head is the last."""
-    row = shipped_torchvision()["models"][name]
+    row = TORCHVISION.shipped["models"][name]
     size = row.get("build_args", {}).get("image_size", 224)
     model = on_meta(lambda: TorchvisionFamily().build(name)).eval().to("meta")
     called: list[str] = []
@@ -159,4 +150,4 @@ def test_the_declared_stem_is_what_a_picture_meets_first(name: str) -> None:
 
 def test_the_shipped_version_is_the_one_the_tests_run_with() -> None:
     """Else all of the above would compare two versions."""
-    assert shipped_torchvision()["version"] == torchvision.__version__.partition("+")[0]
+    assert TORCHVISION.shipped["version"] == torchvision.__version__.partition("+")[0]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from zoomgr.cli.main import main
 from zoomgr.settings import Settings
 from zoomgr.zoo import Zoo
 
 pytestmark = [pytest.mark.index, pytest.mark.slow]
 
 CAT = Path(__file__).parents[2] / "examples" / "cat.png"
+README = Path(__file__).parents[2] / "README.md"
 CATS = {"tabby", "tiger cat", "Egyptian cat", "Persian cat", "Siamese cat", "lynx"}
 SHA256 = {
     "efficientnet_lite0": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
@@ -34,12 +37,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def zoo(cache: Path) -> Zoo:
     """A Zoo that may fetch."""
     return Zoo(Settings(cache_dir=cache))
-
-
-@pytest.fixture
-def offline(cache: Path, no_sockets: None) -> Zoo:
-    """A Zoo that may not, and cannot, open a socket."""
-    return Zoo(Settings(cache_dir=cache, offline=True))
 
 
 @pytest.fixture
@@ -64,9 +61,29 @@ def test_a_cat_comes_out_on_top(zoo: Zoo, name: str) -> None:
     assert sum(found.probability for found in top if found.name in CATS) > 0.7
 
 
-def test_a_second_run_makes_no_request(offline: Zoo) -> None:
-    """Not even a socket is opened."""
-    assert offline.predict("efficientnet_lite0", CAT)[0].name in CATS
+def test_a_second_run_makes_no_request(cache: Path, no_sockets: None) -> None:
+    """Though it may: no socket can be opened, and nothing says that it is offline."""
+    zoo = Zoo(Settings(cache_dir=cache))
+
+    assert zoo.predict("efficientnet_lite0", CAT)[0].name in CATS
+
+
+def test_the_command_prints_five_classes_with_percentages(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command at the top of the README."""
+    command = next(line for line in README.read_text().splitlines() if "zoomgr predict" in line)
+    arguments = command.partition("/zoomgr ")[2].split()
+
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments[:-1], str(CAT), "--cache", str(cache)])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert not stopped.value.code
+    assert arguments[-1] == "examples/cat.png"
+    assert len(lines) == 5
+    assert all(re.fullmatch(r" *\d+\.\d%  \S.*", line) for line in lines)
+    assert lines[0].split("%  ")[1] in CATS
 
 
 def trunk_and_head(model: torch.nn.Module) -> tuple[Callable[[torch.Tensor], torch.Tensor], torch.nn.Module]:

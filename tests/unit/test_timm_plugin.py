@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import subprocess
 import sys
 from collections import Counter
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 import torch
 
-import zoomgr_timm.catalogue
 from zoomgr.api import (
     ArchitectureFamily,
     CannotAdaptHeadError,
@@ -26,7 +24,7 @@ from zoomgr.api import (
     UnknownArchitectureError,
     UnknownSourceError,
 )
-from zoomgr_timm.catalogue import shipped
+from zoomgr_timm.catalogue import CATALOGUE
 from zoomgr_timm.family import TimmFamily
 from zoomgr_timm.source import TimmSource
 
@@ -76,7 +74,7 @@ def test_the_plugin_keeps_the_protocols() -> None:
 
 def test_every_architecture_and_tag_is_listed_once(cards: dict[str, ModelCard]) -> None:
     """The library lists 1371 architectures and 1826 tags; those without any get a card each."""
-    assert shipped()["version"] == "1.0.31"
+    assert CATALOGUE.shipped["version"] == "1.0.31"
     names = {card.ref.name for card in cards.values()}
     assert len(names) == 1371
     assert sum(card.artifact is not None for card in cards.values()) == 1826
@@ -114,7 +112,7 @@ def test_a_card_holds_what_timm_publishes(cards: dict[str, ModelCard]) -> None:
 
 def test_the_plain_url_beside_a_hub_id_is_another_file() -> None:
     """It stays in the data with its digest, which says nothing of the hub's file."""
-    row = shipped()["weights"]["resnet50.a1_in1k"]
+    row = CATALOGUE.shipped["weights"]["resnet50.a1_in1k"]
 
     assert row["url"].endswith("/resnet50_a1_0-14fe96d1.pth")
     assert row["digest"] == "14fe96d1"
@@ -134,7 +132,7 @@ def test_a_tag_without_hub_id_has_its_url_and_digest(cards: dict[str, ModelCard]
 
 def test_no_digest_is_guessed_from_short_groups() -> None:
     """Segment Anything names six digits, TensorFlow's files count steps: neither promises a sha256."""
-    rows = shipped()["weights"]
+    rows = CATALOGUE.shipped["weights"]
 
     assert rows["samvit_base_patch16.sa1b"]["url"].endswith("/sam_vit_b_01ec64.pth")
     assert "digest" not in rows["samvit_base_patch16.sa1b"]
@@ -227,7 +225,7 @@ def test_listing_imports_neither_torch_nor_timm() -> None:
 def test_another_version_is_remembered_and_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """One question to the cache for each source, whatever is listed how often."""
     set_version(monkeypatch, "1.0.15")
-    monkeypatch.setattr(zoomgr_timm.catalogue, "_make", lambda: json.dumps(shipped()).encode())
+    monkeypatch.setattr(CATALOGUE, "make", lambda: CATALOGUE.shipped)
     asked: list[str] = []
 
     def remember(key: str, make: Callable[[], bytes]) -> bytes:

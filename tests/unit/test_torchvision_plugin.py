@@ -15,7 +15,6 @@ import pytest
 import torch
 from torchvision.ops import FrozenBatchNorm2d
 
-import zoomgr_torchvision.catalogue
 from zoomgr.api import (
     Adapter,
     ArchitectureFamily,
@@ -30,7 +29,7 @@ from zoomgr.api import (
     UnknownArchitectureError,
     UnknownSourceError,
 )
-from zoomgr_torchvision.catalogue import shipped
+from zoomgr_torchvision.catalogue import CATALOGUE
 from zoomgr_torchvision.family import TorchvisionFamily
 from zoomgr_torchvision.legacy import LegacyNames
 from zoomgr_torchvision.source import TorchvisionSource
@@ -82,9 +81,9 @@ def test_the_plugin_keeps_the_protocols() -> None:
 
 def test_every_model_and_weight_is_listed_once(cards: dict[str, ModelCard]) -> None:
     """Version 0.29.2 lists 121 models and 166 weights, one default for each model."""
-    assert shipped()["version"] == "0.29.2"
+    assert CATALOGUE.shipped["version"] == "0.29.2"
     assert len({card.ref.name for card in cards.values()}) == 121
-    assert len(cards) == len(shipped()["weights"]) == 166
+    assert len(cards) == len(CATALOGUE.shipped["weights"]) == 166
     assert sum(card.is_default for card in cards.values()) == 121
     assert all(card.artifact and card.artifact.digest for card in cards.values())
     assert sum(bool(card.license) for card in cards.values()) == 12
@@ -190,7 +189,7 @@ def test_listing_imports_neither_torch_nor_torchvision() -> None:
 def test_another_version_is_remembered_and_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """One question to the cache for each source, whatever is listed how often."""
     set_version(monkeypatch, "0.21.0+cpu")
-    monkeypatch.setattr(zoomgr_torchvision.catalogue, "_make", lambda: json.dumps(shipped()).encode())
+    monkeypatch.setattr(CATALOGUE, "make", lambda: CATALOGUE.shipped)
     asked: list[str] = []
 
     def remember(key: str, make: Callable[[], bytes]) -> bytes:
