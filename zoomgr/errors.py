@@ -242,7 +242,7 @@ class UnknownTagError(NotFoundError):
         yield "it has", listed(self.tags) or "none"
 
     def hint(self) -> str:
-        return did_you_mean(self.close)
+        return did_you_mean(self.close) or f"zoomgr which {self.name} lists all that there is"
 
 
 @dataclass(eq=False)
@@ -349,7 +349,7 @@ class NoSuchFileError(NotFoundError):
         return f"{self.pattern} matches no file"
 
     def hint(self) -> str:
-        return did_you_mean(self.close)
+        return did_you_mean(self.close) or "name a file, or a glob that one file matches"
 
 
 @dataclass(eq=False)
@@ -720,7 +720,7 @@ class UnknownAdapterError(AdaptError):
         yield "known", listed(self.known)
 
     def hint(self) -> str:
-        return did_you_mean(self.close)
+        return did_you_mean(self.close) or "zoomgr plugins shows which adapters are installed"
 
 
 @dataclass(eq=False)

@@ -33,7 +33,9 @@ def test_every_verb_explains_itself_and_has_the_common_options(zoomgr: Say, verb
 
 def test_a_misspelt_verb_or_option_is_a_usage_error(zoomgr: Say) -> None:
     """Exit code 2, as click has it."""
-    assert zoomgr("pul", "vgg16").code == 2
+    misspelt = zoomgr("pul", "vgg16")
+    assert (misspelt.code, "did you mean pull" in misspelt.err) == (2, True)
+    assert zoomgr("fetch", "vgg16").code == 2
     assert zoomgr("pull").code == 2
     assert zoomgr("pull", "vgg16", "--nope").code == 2
 

@@ -13,7 +13,7 @@ from zoomgr.cli.run import Run
 from zoomgr.cli.shown import Painted, drawn
 from zoomgr.cli.signals import Stopped, tidy_ends
 from zoomgr.cli.streams import guard_streams
-from zoomgr.errors import ZoomgrError, printable
+from zoomgr.errors import ZoomgrError, close_matches, did_you_mean, printable
 
 VERBS = {
     "pull": "fetch weights into the cache",
@@ -37,9 +37,11 @@ class Verbs(click.Group):
         """The verbs, in the order of use."""
         return list(VERBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (click's)
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The verb itself; None when there is no such verb."""
         if cmd_name not in VERBS:
+            if close := close_matches(cmd_name, tuple(VERBS)):
+                ctx.fail(f"No such verb {cmd_name!r}: {did_you_mean(close)}")
             return None
         command: click.Command = importlib.import_module(f"zoomgr.cli.{cmd_name}").command
         return command
