@@ -533,8 +533,12 @@ class LoadReport:
             ("adapted", self.share("adapted")),
             ("fresh", self.share("fresh")),
         )
-        values = ", ".join(f"{share:.1%} {what}" for what, share in shares if share)
+        values = ", ".join(f"{_percent(share)} {what}" for what, share in shares if share)
         return f"{self.ref}: {values} of the network's values\n{self.plan}"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if share >= 0.001 else "<0.1%"  # noqa: PLR2004 (what one digit can show)
 
 
 # -- who provides what ---------------------------------------------------------------------------------------
