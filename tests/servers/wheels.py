@@ -11,11 +11,11 @@ from servers.caches import sha256
 
 
 def packed(members: Mapping[str, bytes]) -> bytes:
-    """A zip file (a wheel is one) with these members."""
+    """A zip file (a wheel is one) with these members; the same bytes each time, whatever the clock says."""
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:
         for name, content in members.items():
-            file.writestr(name, content)
+            file.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return made.getvalue()
 
 

@@ -582,7 +582,11 @@ def test_an_extra_index_is_asked_when_the_first_does_not_have_it(
     assert archive.filename == NAME
 
 
-@pytest.mark.parametrize("promised", ["#sha256=" + "0" * 64, "#sha256=" + sha256(WHEEL)[:8], "#md5=00", ""])
+@pytest.mark.parametrize(
+    "promised",
+    ["#sha256=" + "0" * 64, "#sha256=" + sha256(WHEEL)[:8], "#md5=00", ""],
+    ids=["wrong", "weak", "md5", "none"],
+)
 def test_a_wheel_that_the_index_does_not_prove_leaves_nothing(
     nginx: Nginx, index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, promised: str
 ) -> None:
