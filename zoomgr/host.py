@@ -102,6 +102,7 @@ class PluginHost:
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(ZoomgrSpecs)
         self._plugins: list[_Plugin] = []
+        self._cards: dict[str, tuple[ModelCard, ...]] = {}
         points = entry_points(group=PROJECT) if found is None else found
         for point in sorted(points, key=lambda point: (_dist(point)[0], point.name)):
             plugin = _Plugin(PluginInfo(point.name, *_dist(point), status="ok"))
@@ -161,10 +162,6 @@ class PluginHost:
     def _sources(self) -> list[tuple[_Plugin, Source]]:
         return self._answers("zoomgr_sources", Source, options=self._options)
 
-    @cached_property
-    def _cards(self) -> dict[str, tuple[ModelCard, ...]]:
-        return {}
-
     def cards(self, source: str) -> tuple[ModelCard, ...]:
         """Everything a source lists, read once; a source that fails at it is reported and lists nothing."""
         if source not in self._cards:
@@ -183,8 +180,7 @@ class PluginHost:
         Raises:
             PluginConflictError, PluginLoadError, UnknownSourceError: why there is none.
         """
-        found = self.sources.find(name)
-        return found or self._raise_missing(name, self.sources.items, UnknownSourceError)
+        return self._required(self.sources, name, UnknownSourceError)
 
     def get_locator(self, scheme: str) -> Source:
         """The source that understands locations of a scheme.
@@ -192,9 +188,7 @@ class PluginHost:
         Raises:
             PluginConflictError, PluginLoadError, UnknownSourceError: why there is none.
         """
-        return self.locators.find(scheme) or self._raise_missing(
-            scheme, self.locators.items, UnknownSourceError
-        )
+        return self._required(self.locators, scheme, UnknownSourceError)
 
     def get_family(self, name: str) -> ArchitectureFamily:
         """An architecture family by name.
@@ -202,8 +196,7 @@ class PluginHost:
         Raises:
             PluginConflictError, PluginLoadError, UnknownArchitectureError: why there is none.
         """
-        found = self.families.find(name)
-        return found or self._raise_missing(name, self.families.items, UnknownArchitectureError)
+        return self._required(self.families, name, UnknownArchitectureError)
 
     def get_adapter(self, name: str) -> Adapter:
         """An adapter by name.
@@ -211,8 +204,7 @@ class PluginHost:
         Raises:
             PluginConflictError, PluginLoadError, UnknownAdapterError: why there is none.
         """
-        found = self.adapters.find(name)
-        return found or self._raise_missing(name, self.adapters.items, UnknownAdapterError)
+        return self._required(self.adapters, name, UnknownAdapterError)
 
     def plugins(self) -> tuple[PluginInfo, ...]:
         """All plugins with what became of them, after asking each for everything it provides."""
@@ -268,11 +260,16 @@ class PluginHost:
             {name: tuple(p.title for p, _ in twins) for name, twins in found.items() if len(twins) > 1},
         )
 
-    def _raise_missing(self, name: str, known: Mapping[str, Any], error: type[Any]) -> Any:
+    def _required(self, provided: Provided[T], name: str, unknown: type[Any]) -> T:
+        """What has the name; else the stored error of the plugin that is called so, or `unknown`."""
+        found = provided.find(name)
+        if found is not None:
+            return found
         for plugin in self._plugins:
             if plugin.info.name == name and plugin.info.status == "failed":
                 raise plugin.load_error()
-        raise error(name, tuple(known), close_matches(name, tuple(known)))
+        known = tuple(provided.items)
+        raise unknown(name, known, close_matches(name, known))
 
 
 def _dist(point: EntryPoint) -> tuple[str, str]:

@@ -222,7 +222,7 @@ class ModelCard:
     build_args: Mapping[str, Any] = field(default_factory=dict)
 
     def with_digest(self, digest: Digest, promised_by: str) -> ModelCard:
-        """The same card under another promise (a pin, or the whole digest recorded at the first fetch)."""
+        """The same card under another promise, e.g. a pin."""
         if self.artifact is None:
             return self
         return replace(self, artifact=replace(self.artifact, digest=digest, promised_by=promised_by))

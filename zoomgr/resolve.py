@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from zoomgr.errors import (
@@ -42,7 +43,6 @@ class Resolver:
             return text
         ref = _parsed(text)
         ref = self._registry.aliases.get(ref.name, ref) if not ref.source and not ref.tag else ref
-        self._check_pins()
         if ref.scheme:
             return self._pinned(self._host.get_locator(ref.scheme).locate(ref))
         named = self._named(ref) or self._timm_spelling(ref)
@@ -69,13 +69,11 @@ class Resolver:
         """Cards whose name, or source/name@tag, matches a glob (case-insensitive), by source and name."""
         if source and source != SOURCE:
             self._host.get_source(source)
-        wanted = pattern.lower()
         return tuple(
             card
             for name in ([source] if source else self._source_names())
             for card in self._cards(name)
-            if fnmatch.fnmatchcase(card.ref.name.lower(), wanted)
-            or fnmatch.fnmatchcase(str(card.ref), wanted)
+            if matches(str(card.ref), pattern)
         )
 
     def architecture(self, arch: str) -> ModelCard:
@@ -176,18 +174,23 @@ class Resolver:
         )
 
     def _pinned(self, card: ModelCard) -> ModelCard:
-        pin: Digest | None = self._registry.pins.get(str(card.ref))
+        pin = self._pins.get(str(card.ref))
         return card.with_digest(pin, "[pins] of the registry") if pin else card
 
-    def _check_pins(self) -> None:
-        """A pin for weights that no catalogue lists would hold for nothing, and nobody would notice."""
+    @cached_property
+    def _pins(self) -> Mapping[str, Digest]:
+        """The registry's pins, each for something that there is.
+
+        One for weights that no catalogue lists would hold for nothing, and nobody would notice.
+        """
         for text in self._registry.pins:
             ref = ModelRef.parse(text)
             if ref.source in self._host.sources.items:
-                cards = self._host.cards(ref.source)
-                if not any(card.ref == ref for card in cards):
-                    close = close_matches(text, [str(card.ref) for card in cards])
-                    raise InvalidRegistryError("[pins]", 0, f"{ref.source} lists no {text}", close)
+                known = [str(card.ref) for card in self._host.cards(ref.source)]
+                if text not in known:
+                    problem = f"{ref.source} lists no {text}"
+                    raise InvalidRegistryError("[pins]", 0, problem, close_matches(text, known))
+        return self._registry.pins
 
     # -- what there is ---------------------------------------------------------------------------------------
 

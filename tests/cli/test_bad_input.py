@@ -208,3 +208,9 @@ def test_a_setting_that_means_nothing(
     monkeypatch.setenv("ZOOMGR_OFFLINE", "perhaps")
 
     fails(capsys, "invalid-setting", 2, "list")
+
+
+@pytest.mark.parametrize("option", ["--cache", "--registry"])
+def test_an_option_that_names_nothing(capsys: pytest.CaptureFixture[str], option: str) -> None:
+    """As from an unset shell variable: it must not become the current folder."""
+    fails(capsys, "invalid-setting", 2, "list", option, "")

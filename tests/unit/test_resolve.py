@@ -184,6 +184,14 @@ def test_available_matches_names_and_references(make_zoo: MakeZoo, pattern: str,
     assert bool(found) == bool(least)
 
 
+def test_available_finds_a_name_with_capitals_however_it_is_asked(make_zoo: MakeZoo) -> None:
+    """By name or by reference, by the rule of `list --cached`."""
+    zoo = make_zoo('version = 1\n[models.MyNet]\narch = "timm/resnet18"\nurl = "https://h.example/x.pth"\n')
+
+    for pattern in ("MyNet*", "mynet", "registry/MyNet*", "REGISTRY/mynet"):
+        assert [str(card.ref) for card in zoo.available(pattern)] == ["registry/MyNet"]
+
+
 def test_available_can_be_asked_of_one_source(make_zoo: MakeZoo) -> None:
     """And refuses one that does not exist."""
     zoo = make_zoo()

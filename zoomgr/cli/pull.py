@@ -33,8 +33,8 @@ def _pulled(run: Run, cards: Sequence[tuple[str, ModelCard]]) -> Iterator[CacheE
 
 def say_who_won(run: Run, asked: str, card: ModelCard) -> None:
     """Name the source that won a bare name, and who else has it."""
-    if card.ref.scheme or asked == str(card.ref):
-        return
+    if run.quiet or card.ref.scheme or asked == str(card.ref):
+        return  # before every catalogue is read for a note that nobody gets
     sources = {other.ref.source for other in run.zoo.which(asked)} - {card.ref.source}
     others = f" (also in {', '.join(sorted(sources))}: zoomgr which {asked})" if sources else ""
     run.note(f"{asked} is {card.ref}{others}")

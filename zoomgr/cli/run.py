@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -26,15 +25,16 @@ class Run:
     """What every verb is given.
 
     Attributes:
-        offline, cache, registry: as the options say; the environment fills the rest.
+        offline, cache, registry: as the options say, to the letter ('' is no folder); the environment fills
+            the rest.
         quiet: no notes and no progress on stderr.
         as_json: data on stdout as JSON, one document.
         has_answered: whether stdout has an answer, so that nothing more may go there with `as_json`.
     """
 
     offline: bool = False
-    cache: Path | None = None
-    registry: Path | None = None
+    cache: str | None = None
+    registry: str | None = None
     quiet: bool = False
     as_json: bool = False
     has_answered: bool = field(default=False, init=False)
@@ -109,8 +109,8 @@ class Run:
 _COMMON = (
     click.option("--json", "as_json", is_flag=True, help="Print JSON."),
     click.option("--quiet", "-q", is_flag=True, help="No notes, no progress."),
-    click.option("--registry", type=click.Path(path_type=Path), help="A registry.toml searched first."),
-    click.option("--cache", type=click.Path(path_type=Path), help="The cache folder [$ZOOMGR_CACHE]."),
+    click.option("--registry", type=click.Path(), help="A registry.toml searched first."),
+    click.option("--cache", type=click.Path(), help="The cache folder [$ZOOMGR_CACHE]."),
     click.option("--offline", is_flag=True, help="Open no socket [$ZOOMGR_OFFLINE]."),
 )
 
@@ -123,8 +123,8 @@ def verb(function: Callable[..., None]) -> click.Command:
         /,
         *,
         offline: bool,
-        cache: Path | None,
-        registry: Path | None,
+        cache: str | None,
+        registry: str | None,
         quiet: bool,
         as_json: bool,
         **own: Any,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # `--help` needs no records
     from zoomgr.records import Digest, ModelCard
 
 _STEP = 1024
+_SHOWN_DIGITS = 12
 
 
 def size(count: int | None) -> str:
@@ -34,11 +35,8 @@ def digest(promised: Digest | None) -> str:
     """A promised digest for a table: its first digits, and whether there are more."""
     if promised is None:
         return "not published"
-    return (
-        promised.hex[:12]
-        + ("…" if len(promised.hex) > len(promised.hex[:12]) else "")
-        + (" weak" if promised.is_weak else "")
-    )
+    more = "…" if len(promised.hex) > _SHOWN_DIGITS else ""
+    return promised.hex[:_SHOWN_DIGITS] + more + (" weak" if promised.is_weak else "")
 
 
 def metric(card: ModelCard) -> str:
