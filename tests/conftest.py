@@ -25,9 +25,10 @@ class SocketRefusedError(BaseException):
 def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """No setting of the developer's reaches a test; what a test writes goes with it."""
     for name in list(os.environ):
-        if name.startswith("ZOOMGR_"):
+        if name.startswith(("ZOOMGR_", "HF_", "HUGGINGFACE_", "TORCH_HOME")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("ZOOMGR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))  # those of other tools are adopted from
     if "index" not in request.keywords:  # these ask the index that pip, by its files, is set up for
         monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 

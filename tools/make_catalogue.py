@@ -1,4 +1,4 @@
-"""Make the shipped catalogues and label sets anew from the installed torchvision and timm.
+"""Make the shipped catalogues and label sets anew from the installed libraries.
 
 python tools/make_catalogue.py            writes what changed, and says so
 python tools/make_catalogue.py --check    writes nothing; exit status 1 when something would change
@@ -13,6 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from zoomgr_cadene import generate as cadene_catalogue
+from zoomgr_gluon import generate as gluon_catalogue
+from zoomgr_resnest import generate as resnest_catalogue
 from zoomgr_timm import generate as timm_catalogue
 from zoomgr_torchvision import generate as torchvision_catalogue
 
@@ -42,6 +45,9 @@ def shipped_files() -> dict[str, str]:
     return {
         "plugins/zoomgr_torchvision/catalogue.json": dumped(torchvision_catalogue.make_catalogue()),
         "plugins/zoomgr_timm/catalogue.json": dumped(timm_catalogue.make_catalogue()),
+        "plugins/zoomgr_cadene/catalogue.json": dumped(cadene_catalogue.make_catalogue()),
+        "plugins/zoomgr_gluon/catalogue.json": dumped(gluon_catalogue.make_catalogue()),
+        "plugins/zoomgr_resnest/catalogue.json": dumped(resnest_catalogue.make_catalogue()),
         **{
             f"{LABELS}/{name}.txt": "".join(f"{label}\n" for label in labels)
             for name, labels in torchvision_catalogue.label_sets().items()

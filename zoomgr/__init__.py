@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from zoomgr.zoo import Zoo
 
     _zoo = Zoo()
+    add = _zoo.add
     available = _zoo.available
     load = _zoo.load
     load_into = _zoo.load_into
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Zoo",
     "ZoomgrError",
+    "add",
     "available",
     "load",
     "load_into",

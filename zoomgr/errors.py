@@ -182,6 +182,41 @@ class InvalidSettingError(UsageError):
 
 
 @dataclass(eq=False)
+class PolicyRefusedError(UsageError):
+    """The [policy] of a registry forbids these weights; `path` is the registry that says so."""
+
+    code = "policy-refused"
+    ref: str
+    problem: str
+    rule: str
+    path: str
+
+    def headline(self) -> str:
+        return f"{self.ref}: {self.problem}"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "rule", f"{self.rule} in {self.path}"
+
+    def hint(self) -> str:
+        return "choose other weights (zoomgr list shows licences), or ask whoever keeps that registry"
+
+
+@dataclass(eq=False)
+class NameTakenError(UsageError):
+    """A name that weights of one's own cannot have, because something else has it."""
+
+    code = "name-taken"
+    name: str
+    owner: str
+
+    def headline(self) -> str:
+        return f"{self.name} is taken: {self.owner}"
+
+    def hint(self) -> str:
+        return "choose another name, e.g. TEAM/NAME@TAG; zoomgr rm removes weights of your own"
+
+
+@dataclass(eq=False)
 class UnreadableImageError(UsageError):
     """A file given as a picture that is none."""
 
@@ -236,12 +271,16 @@ class UnknownTagError(NotFoundError):
     close: tuple[str, ...] = ()
 
     def headline(self) -> str:
+        if not self.tag:
+            return f"{self.name} has several weights, and none of them is the default"
         return f"{self.name} has no weights called {self.tag!r}"
 
     def facts(self) -> Iterator[tuple[str, str]]:
         yield "it has", listed(self.tags) or "none"
 
     def hint(self) -> str:
+        if not self.tag:
+            return f"write {self.name}@TAG"
         return did_you_mean(self.close) or f"zoomgr which {self.name} lists all that there is"
 
 
@@ -420,6 +459,31 @@ class NotWeightsError(IntegrityError):
 
 
 @dataclass(eq=False)
+class TooLargeError(IntegrityError):
+    """A server sends more bytes than the file can have."""
+
+    code = "too-large"
+    filename: str
+    url: str
+    limit_bytes: int
+    declared_bytes: int | None
+
+    def headline(self) -> str:
+        return f"{self.filename} cannot be as large as what came: {self.limit_bytes:,} bytes is the most"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "from", redacted(self.url)
+        if self.declared_bytes is not None:
+            yield "server", f"says that it has {self.declared_bytes:,} bytes"
+        yield "cache", "nothing was added"
+
+    def hint(self) -> str:
+        return (
+            "it is another file than the one that was listed; compare with the origin, or name another mirror"
+        )
+
+
+@dataclass(eq=False)
 class UnusableArchiveError(IntegrityError):
     """An archive that should hold weights cannot be proven or cannot be read."""
 
@@ -526,6 +590,11 @@ class NetworkError(ZoomgrError):
     code = "network"
     exit_code = 5
 
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same request may well succeed a little later."""
+        return False
+
 
 @dataclass(eq=False)
 class OfflineError(NetworkError):
@@ -559,6 +628,51 @@ class UnreachableError(NetworkError):
     def hint(self) -> str:
         return "check the network and the proxy settings, or name a mirror in registry.toml [mirrors]"
 
+    @property
+    def is_transient(self) -> bool:
+        return True
+
+
+@dataclass(eq=False)
+class UntrustedServerError(NetworkError):
+    """No authority that is trusted here has signed the server's certificate, or it is another host's."""
+
+    code = "untrusted-server"
+    url: str
+    reason: str
+
+    def headline(self) -> str:
+        return f"{urlsplit(self.url).hostname}: its certificate is not trusted"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "url", redacted(self.url)
+        yield "reason", self.reason
+
+    def hint(self) -> str:
+        return "where a site signs its own certificates, name its authority: REQUESTS_CA_BUNDLE=/path/ca.pem"
+
+
+@dataclass(eq=False)
+class UnsafeRedirectError(NetworkError):
+    """The server sends us to a place that is less safe than its own, or in circles."""
+
+    code = "unsafe-redirect"
+    url: str
+    reason: str
+
+    def headline(self) -> str:
+        return f"{urlsplit(self.url).hostname} {self.reason}"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "url", redacted(self.url)
+
+    def hint(self) -> str:
+        return "ask for the place itself, or name a mirror in registry.toml [mirrors]"
+
+
+_TRY_AGAIN = frozenset({408, 425, 429})  # Request Timeout, Too Early (RFC 8470), Too Many Requests
+_SERVER_ERROR = 500
+
 
 @dataclass(eq=False)
 class HttpStatusError(NetworkError):
@@ -568,6 +682,11 @@ class HttpStatusError(NetworkError):
     url: str
     status: int
     reason: str
+    retry_after_s: float | None = None
+
+    @property
+    def is_transient(self) -> bool:
+        return self.status in _TRY_AGAIN or self.status >= _SERVER_ERROR
 
     def headline(self) -> str:
         return f"{urlsplit(self.url).hostname} answered {self.status} {self.reason}".rstrip()
@@ -595,6 +714,10 @@ class TruncatedBodyError(NetworkError):
     url: str
     received_bytes: int
     expected_bytes: int
+
+    @property
+    def is_transient(self) -> bool:
+        return True
 
     def headline(self) -> str:
         return f"the download ended after {self.received_bytes:,} of {self.expected_bytes:,} bytes"
@@ -802,6 +925,24 @@ class PluginLoadError(PluginError):
         return (
             f"repair or uninstall {self.dist}; ZOOMGR_DISABLE_PLUGINS={self.name} switches it off meanwhile"
         )
+
+
+@dataclass(eq=False)
+class MissingPackageError(PluginError):
+    """Something needs a package that is not installed, or is there in name only."""
+
+    code = "missing-package"
+    what: str
+    requirement: str
+
+    def headline(self) -> str:
+        return f"{self.what} needs a package that is not installed"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "package", self.requirement
+
+    def hint(self) -> str:
+        return f"pip install '{self.requirement}'"
 
 
 @dataclass(eq=False)

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import pluggy
 
 from zoomgr.errors import ZoomgrError
-from zoomgr.records import ArchiveMember, ModelCard, ModelRef, Move, SetAttribute, TensorSpec
+from zoomgr.records import (
+    WHOLE,
+    ArchiveMember,
+    Artifact,
+    ModelCard,
+    ModelRef,
+    Move,
+    SetAttribute,
+    Span,
+    TensorSpec,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,33 +36,44 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a plugin may know of the settings, and the one thing it may ask the host to do.
+    """What a plugin may know of the settings, and what it may ask the host to do.
 
     Attributes:
         offline: no socket may be opened.
         remember: `remember(key, make)` gives the bytes kept under `key` in the cache; when there are none it
             calls `make()` and keeps what that returns. For catalogues of another installed version.
+        token: `token(url)` gives the bearer token that the user set for the URL's origin; empty when none.
     """
 
     offline: bool
     remember: Callable[[str, Callable[[], bytes]], bytes]
+    token: Callable[[str], str] = lambda _: ""
 
 
 @runtime_checkable
 class Source(Protocol):
-    """A catalogue of downloadable weights, or an understanding of locations.
+    """A catalogue of downloadable weights.
 
     Attributes:
         name: what stands before the slash of `source/name@tag`.
-        schemes: the schemes of `ModelRef`s that `locate` understands; empty for a catalogue.
     """
 
     name: str
-    schemes: frozenset[str]
 
     def cards(self) -> Iterable[ModelCard]:
         """Everything it lists; read from data, without sockets and heavy imports."""
         ...
+
+
+@runtime_checkable
+class Locator(Protocol):
+    """Understands locations: URLs of some schemes, or paths.
+
+    Attributes:
+        schemes: the schemes of the `ModelRef`s that it understands; "path" for local paths and globs.
+    """
+
+    schemes: frozenset[str]
 
     def locate(self, ref: ModelRef) -> ModelCard:
         """The card of a location whose scheme is in `schemes`; opens no socket."""
@@ -78,8 +99,13 @@ class Body(Protocol):
         ...
 
     @property
-    def etag(self) -> str:
-        """The server's strong validator; empty when there is none."""
+    def validator(self) -> str:
+        """What marks this version of the file: its strong ETag, else its Last-Modified; or empty."""
+        ...
+
+    @property
+    def accepts_ranges(self) -> bool:
+        """Whether the server says, or shows, that it gives parts of the file."""
         ...
 
     def __iter__(self) -> Iterator[bytes]:
@@ -94,7 +120,7 @@ class Body(Protocol):
 
 @runtime_checkable
 class Transport(Protocol):
-    """Opens the bytes behind URLs of some schemes; never writes.
+    """Opens the bytes behind URLs of some schemes; never writes. It is called from several threads at once.
 
     Attributes:
         schemes: e.g. {"http", "https"}.
@@ -104,8 +130,11 @@ class Transport(Protocol):
     schemes: frozenset[str]
     needs_network: bool
 
-    def open(self, url: str, *, offset: int = 0) -> AbstractContextManager[Body] | ArchiveMember:
-        """Open `url` from byte `offset` on, or say in which archive its bytes lie.
+    def open(self, url: str, span: Span = WHOLE) -> AbstractContextManager[Body] | ArchiveMember | Artifact:
+        """Open a part of `url`; or say in which archive its bytes lie, or which other file they are.
+
+        An `Artifact` is an answer for a name that only a server can look up (`hf://…`): the host fetches that
+        file, through the transport of its URLs, with the digest that it promises.
 
         Raises:
             NetworkError: a subclass that says what happened.
@@ -188,12 +217,12 @@ class ZoomgrSpecs:
     """The hooks. A plugin may leave out arguments that it does not use."""
 
     @hookspec
-    def zoomgr_sources(self, options: Options) -> Iterable[Source]:
+    def zoomgr_sources(self, options: Options) -> Iterable[Source | Locator]:
         """Declare catalogues of downloadable weights, and the locations that can be understood.
 
         Called once per host, before any name is resolved. Opens no socket and imports no torch: describe
         files, the host downloads and proves them. Two sources of one name are refused
-        (`PluginConflictError`), and so are two that understand one scheme.
+        (`PluginConflictError`), and so are two locators of one scheme.
 
         Example::
 
@@ -204,7 +233,7 @@ class ZoomgrSpecs:
         raise NotImplementedError
 
     @hookspec
-    def zoomgr_transports(self) -> Iterable[Transport]:
+    def zoomgr_transports(self, options: Options) -> Iterable[Transport]:
         """Declare how the bytes behind a URL scheme are opened; the host alone writes them.
 
         Two transports for one scheme are refused (`PluginConflictError`).

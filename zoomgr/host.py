@@ -26,6 +26,7 @@ from zoomgr.hookspecs import (
     Adapter,
     ArchitectureFamily,
     CheckpointFormat,
+    Locator,
     Options,
     Source,
     Transport,
@@ -127,17 +128,19 @@ class PluginHost:
     @cached_property
     def sources(self) -> Provided[Source]:
         """Catalogues, by name."""
-        return self._provided("source", self._sources, lambda source: (source.name,))
+        found = [(plugin, item) for plugin, item in self._declared if isinstance(item, Source)]
+        return self._provided("source", found, lambda source: (source.name,))
 
     @cached_property
-    def locators(self) -> Provided[Source]:
-        """Sources that understand locations, by scheme."""
-        return self._provided("locations of", self._sources, lambda source: source.schemes)
+    def locators(self) -> Provided[Locator]:
+        """What understands locations, by scheme."""
+        found = [(plugin, item) for plugin, item in self._declared if isinstance(item, Locator)]
+        return self._provided("locations of", found, lambda locator: locator.schemes)
 
     @cached_property
     def transports(self) -> Provided[Transport]:
         """Transports, by scheme."""
-        answers = self._answers("zoomgr_transports", Transport)
+        answers = self._answers("zoomgr_transports", Transport, options=self._options)
         return self._provided("transport", answers, lambda transport: transport.schemes)
 
     @cached_property
@@ -159,15 +162,16 @@ class PluginHost:
         )
 
     @cached_property
-    def _sources(self) -> list[tuple[_Plugin, Source]]:
-        return self._answers("zoomgr_sources", Source, options=self._options)
+    def _declared(self) -> list[tuple[_Plugin, Source | Locator]]:
+        kinds: tuple[type[Any], ...] = (Source, Locator)
+        return self._answers("zoomgr_sources", *kinds, options=self._options)
 
     def cards(self, source: str) -> tuple[ModelCard, ...]:
         """Everything a source lists, read once; a source that fails at it is reported and lists nothing."""
         if source not in self._cards:
             self._cards[source] = ()
-            for plugin, item in self._sources:
-                if item.name == source and self.sources.find(source) is item:
+            for plugin, item in self._declared:
+                if isinstance(item, Source) and self.sources.find(source) is item:
                     try:
                         self._cards[source] = tuple(_checked_cards(source, item.cards()))
                     except Exception as error:  # noqa: BLE001 (one broken catalogue must not hide the others)
@@ -182,8 +186,8 @@ class PluginHost:
         """
         return self._required(self.sources, name, UnknownSourceError)
 
-    def get_locator(self, scheme: str) -> Source:
-        """The source that understands locations of a scheme.
+    def get_locator(self, scheme: str) -> Locator:
+        """What understands locations of a scheme.
 
         Raises:
             PluginConflictError, PluginLoadError, UnknownSourceError: why there is none.
@@ -231,8 +235,8 @@ class PluginHost:
 
     # -- asking plugin by plugin -----------------------------------------------------------------------------
 
-    def _answers(self, hook: str, kind: type[T], **arguments: Any) -> list[tuple[_Plugin, T]]:
-        """Ask each plugin alone; one that fails, or returns something else than `kind`, is recorded."""
+    def _answers(self, hook: str, *kinds: type[T], **arguments: Any) -> list[tuple[_Plugin, T]]:
+        """Ask each plugin alone; one that fails, or returns something else than `kinds`, is recorded."""
         answers: list[tuple[_Plugin, T]] = []
         registered = {name: module for name, module in self._manager.list_name_plugin() if module is not None}
         for plugin in self._plugins:
@@ -241,7 +245,7 @@ class PluginHost:
             others = [module for name, module in registered.items() if name != plugin.key]
             caller = self._manager.subset_hook_caller(hook, others)
             try:
-                answers += [(plugin, item) for item in _checked_answers(caller(**arguments), hook, kind)]
+                answers += [(plugin, item) for item in _checked_answers(caller(**arguments), hook, kinds)]
             except (Exception, SystemExit) as error:  # noqa: BLE001 (isolation is the point; the error is kept)
                 plugin.fail(error)
         return answers
@@ -277,11 +281,12 @@ def _dist(point: EntryPoint) -> tuple[str, str]:
     return (point.dist.name or "", point.dist.version or "") if point.dist else ("", "")
 
 
-def _checked_answers(results: Iterable[Iterable[Any]], hook: str, kind: type[T]) -> list[T]:
+def _checked_answers(results: Iterable[Iterable[Any]], hook: str, kinds: tuple[type[T], ...]) -> list[T]:
     items = [item for result in results for item in result]
     for item in items:
-        if not isinstance(item, kind):
-            raise TypeError(f"{hook} gave {item!r}, which is no {kind.__name__}")
+        if not isinstance(item, kinds):
+            expected = " or ".join(kind.__name__ for kind in kinds)
+            raise TypeError(f"{hook} gave {item!r}, which is no {expected}")
     return items
 
 

@@ -98,6 +98,26 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Which bytes of a file are asked for.
+
+    Attributes:
+        start: offset of the first byte.
+        stop: offset behind the last byte; None for the end of the file.
+        validator: give a part only while the file has this validator, else the whole file (If-Range, RFC 9110
+            section 13.1.5); empty when any version will do.
+    """
+
+    start: int = 0
+    stop: int | None = None
+    validator: str = ""
+
+
+WHOLE = Span()
+"""The whole file."""
+
+
+@dataclass(frozen=True, slots=True)
 class ArchiveMember:
     """A transport's answer "the bytes lie inside that archive" (docs/adr/0001).
 
@@ -166,6 +186,7 @@ class Preprocess:
         interpolation: "bilinear" or "bicubic" (or what PIL calls it in lower case).
         crop: "center" (keep the ratio, cut `size` from the middle), "squash" (change the ratio), "border"
             (keep the ratio, fill up to `size` with the mean colour).
+        channels: order of the tensor's channels, "rgb" or "bgr" (Caffe's); `mean` and `std` are in it too.
     """
 
     size: tuple[int, int]
@@ -174,6 +195,7 @@ class Preprocess:
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     interpolation: str = "bilinear"
     crop: str = "center"
+    channels: str = "rgb"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""registry.toml: models, aliases, source order, digest pins and mirrors, merged from several files."""
+"""registry.toml: models, aliases, source order, digest pins, mirrors, policy; merged from several files."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any, NoReturn, Self
 from urllib.parse import urlsplit
 
-from zoomgr.errors import InvalidRefError, InvalidRegistryError, close_matches, reason_of
+from zoomgr.errors import InvalidRefError, InvalidRegistryError, close_matches, reason_of, redacted
+from zoomgr.policy import Policy
 from zoomgr.records import Artifact, Digest, ModelCard, ModelRef
+from zoomgr.settings import place_url
+from zoomgr.tokens import origin_with_token, token_for, variable_name
 
 VERSION = 1
 SOURCE = "registry"
 """What stands before the slash of a reference to a registry's own model."""
 
-_SECTIONS = ("version", "sources", "models", "aliases", "pins", "mirrors")
+_SECTIONS = ("version", "sources", "models", "aliases", "pins", "mirrors", "tokens", "policy")
 _MODEL_KEYS: Mapping[str, type | tuple[type, ...]] = {
     "arch": str,
     "url": str,
@@ -44,6 +47,9 @@ class Registry:
         order: sources that may answer a bare name, best first.
         pins: canonical reference -> whole digest; beats whatever a plugin promises.
         mirrors: URL prefix -> replacements, best first.
+        tokens: origin (`https://host:443`) -> name of the environment variable that holds its bearer token.
+        policy: what may be used; of the first file that has one, whole, for two merged would allow what
+            neither does. None when no file has one.
     """
 
     models: Mapping[str, ModelCard] = field(default_factory=dict)
@@ -51,6 +57,8 @@ class Registry:
     order: tuple[str, ...] = ()
     pins: Mapping[str, Digest] = field(default_factory=dict)
     mirrors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tokens: Mapping[str, str] = field(default_factory=dict)
+    policy: Policy | None = None
 
     @staticmethod
     def load(files: Sequence[Path]) -> Registry:
@@ -76,7 +84,17 @@ class Registry:
             order=self.order or later.order,
             pins={**later.pins, **self.pins},
             mirrors={**later.mirrors, **self.mirrors},
+            tokens={**later.tokens, **self.tokens},
+            policy=self.policy or later.policy,
         )
+
+    def token_for(self, url: str, environ: Mapping[str, str]) -> str:
+        """The bearer token of a URL's origin, from the variable that `[tokens]` names; empty if none is set.
+
+        Raises:
+            InvalidSettingError: the variable holds something that no token can be.
+        """
+        return token_for(url, self.tokens, environ)
 
 
 def shipped_file() -> Path:
@@ -112,13 +130,27 @@ class _File:
         self.check_keys("sources", sources, ("order",))
         models = self.section("models")
         pins = self.each("pins", str, _whole_digest)
+        tokens = self.each("tokens", str, variable_name)
         return Registry(
             models={name: self.model(name, entry) for name, entry in models.items()},
             aliases=self.each("aliases", str, ModelRef.parse),
             order=tuple(self.names("sources", "order", sources.get("order", []))),
             pins={str(self.convert("pins", key, key, _pinnable)): digest for key, digest in pins.items()},
-            mirrors=self.each("mirrors", list, _texts),
+            mirrors=self.each("mirrors", list, _places),
+            tokens={
+                self.convert("tokens", key, key, origin_with_token): name for key, name in tokens.items()
+            },
+            policy=self.policy() if "policy" in self.data else None,
         )
+
+    def policy(self) -> Policy:
+        entry = self.section("policy")
+        self.check_keys("policy", entry, ("allow", "deny", "unknown", "formats"))
+        allow, deny, formats = (
+            self.names("policy", key, entry.get(key, [])) for key in ("allow", "deny", "formats")
+        )
+        unknown = self.convert("policy", "unknown", entry.get("unknown", "allow"), _allow_or_deny)
+        return Policy(allow, deny, unknown, formats, str(self.path))
 
     def model(self, name: str, entry: Any) -> ModelCard:
         table = f"models.{name}"
@@ -188,7 +220,7 @@ class _File:
         except InvalidRefError as error:
             self.fail(table, key, f"{key}: {error.headline()}")
         except ValueError as error:
-            self.fail(table, key, f"{key}: {error}")
+            self.fail(table, key, f"{redacted(key)}: {error}")
 
     def check_keys(self, table: str, found: Mapping[str, Any], known: Sequence[str]) -> None:
         for key in found:
@@ -225,6 +257,17 @@ def _texts(values: Any) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise ValueError("must be a list of strings")
     return tuple(values)
+
+
+def _places(values: Any) -> tuple[str, ...]:
+    """URLs, or absolute paths as file URLs; what stands in for a prefix ends as it does."""
+    return tuple(map(place_url, _texts(values)))
+
+
+def _allow_or_deny(text: Any) -> Any:
+    if text != "allow" and text != "deny":  # noqa: PLR1714 [a list is no member of a set, and may stand here]
+        raise ValueError(f'{text!r} must be "allow" or "deny"')
+    return text
 
 
 def _plain_name(text: str) -> ModelRef:

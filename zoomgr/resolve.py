@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 from zoomgr.errors import (
     AmbiguousNameError,
     InvalidRegistryError,
     UnknownArchitectureError,
     UnknownModelError,
+    UnknownSourceError,
     UnknownTagError,
     close_matches,
 )
@@ -24,12 +26,33 @@ Ref = str | Path | ModelRef | ModelCard
 """What names weights: a reference, a path or glob, or the card that was found for one."""
 
 
-class Resolver:
-    """Names -> cards, over the registries and every source's catalogue."""
+OWN = "own"
+"""The source of weights of one's own that were added under a bare name."""
 
-    def __init__(self, host: PluginHost, registry: Registry) -> None:
+
+class OwnWeights(Protocol):
+    """What `zoomgr add` has put into the caches; read anew each time, for others may add meanwhile."""
+
+    def cards(self) -> tuple[ModelCard, ...]:
+        """All of them; damaged ones are left out."""
+        ...
+
+    def named(self, source: str, name: str) -> tuple[ModelCard, ...]:
+        """Those of one name.
+
+        Raises:
+            CacheDamagedError: a record of them cannot be read.
+        """
+        ...
+
+
+class Resolver:
+    """Names -> cards, over the registries, every source's catalogue, and weights of one's own."""
+
+    def __init__(self, host: PluginHost, registry: Registry, own: OwnWeights) -> None:
         self._host = host
         self._registry = registry
+        self._own = own
 
     def resolve(self, text: Ref) -> ModelCard:
         """The card that a reference means, complete and with its pin; a card means itself.
@@ -67,8 +90,8 @@ class Resolver:
 
     def available(self, pattern: str = "*", source: str = "") -> tuple[ModelCard, ...]:
         """Cards whose name, or source/name@tag, matches a glob (case-insensitive), by source and name."""
-        if source and source != SOURCE:
-            self._host.get_source(source)
+        if source and self.is_own(source):
+            self._check_own(source)
         return tuple(
             card
             for name in ([source] if source else self._source_names())
@@ -110,9 +133,10 @@ class Resolver:
     def _named(self, ref: ModelRef) -> tuple[ModelCard, ...]:
         """All cards of the name in the source that was asked for, or that wins a bare name."""
         if ref.source:
-            if ref.source != SOURCE:
-                self._host.get_source(ref.source)
-            return self._cards_of(ref.source, ref.name)
+            cards = self._cards_of(ref.source, ref.name)
+            if not cards and self.is_own(ref.source):
+                self._check_own(ref.source)
+            return cards
         for source in self._ordered_sources():
             if cards := self._cards_of(source, ref.name):
                 return cards
@@ -130,7 +154,28 @@ class Resolver:
         yield SOURCE
         for source in self._registry.order:
             if source not in self._host.disabled:
-                yield self._host.get_source(source).name
+                if self.is_own(source):
+                    self._check_own(source)
+                yield source
+
+    def is_own(self, source: str) -> bool:
+        """Whether only weights of one's own can be called so: neither a registry nor a plugin is."""
+        provided = self._host.sources
+        return source != SOURCE and source not in provided.items and source not in provided.clashes
+
+    def _check_own(self, source: str) -> None:
+        """Refuse a source that is neither in a cache nor a plugin's."""
+        own = self._own_sources()
+        if source != OWN and source not in own:
+            try:
+                self._host.get_source(source)
+            except UnknownSourceError as error:
+                known = (*error.known, *own)
+                raise UnknownSourceError(source, known, close_matches(source, known)) from None
+
+    def _own_sources(self) -> tuple[str, ...]:
+        found = dict.fromkeys(card.ref.source for card in self._own.cards())
+        return tuple(source for source in found if self.is_own(source))
 
     def _timm_spelling(self, ref: ModelRef) -> tuple[ModelCard, ...]:
         """`resnet50.a1_in1k`, as timm writes it: the card of that name and tag, where a source has both."""
@@ -147,7 +192,9 @@ class Resolver:
 
     def _tagged(self, ref: ModelRef, cards: tuple[ModelCard, ...]) -> ModelCard:
         if not ref.tag:
-            return next((card for card in cards if card.is_default), cards[0])
+            default = next((card for card in cards if card.is_default), None)
+            if default or not self.is_own(cards[0].ref.source):
+                return default or cards[0]
         for card in cards:
             if card.ref.tag == ref.tag:
                 return card
@@ -195,18 +242,20 @@ class Resolver:
     # -- what there is ---------------------------------------------------------------------------------------
 
     def _cards(self, source: str) -> tuple[ModelCard, ...]:
+        if self.is_own(source):
+            return tuple(card for card in self._own.cards() if card.ref.source == source)
         return tuple(self._registry.models.values()) if source == SOURCE else self._host.cards(source)
 
     def _cards_of(self, source: str, name: str) -> tuple[ModelCard, ...]:
+        if self.is_own(source):
+            return self._own.named(source, name)
         return tuple(card for card in self._cards(source) if card.ref.name == name)
 
     def _source_names(self) -> list[str]:
         """The registry, the sources of the order, and the others by name."""
-        order = [SOURCE, *self._registry.order]
-        known = self._host.sources.items
-        return [name for name in order if name == SOURCE or name in known] + [
-            name for name in known if name not in order
-        ]
+        known = (SOURCE, *self._host.sources.items, *self._own_sources())
+        order = [name for name in (SOURCE, *self._registry.order) if name in known]
+        return order + [name for name in known if name not in order]
 
     def _by_source(self, name: str) -> dict[str, tuple[ModelCard, ...]]:
         found = {source: self._cards_of(source, name) for source in self._source_names()}

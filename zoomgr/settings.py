@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 import platformdirs
 
-from zoomgr.errors import InvalidSettingError, reason_of
+from zoomgr.errors import InvalidSettingError, reason_of, redacted
 
+_RATE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)([KMG]?)", re.IGNORECASE)
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_RETRIES = 4
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"", "0", "false", "no", "off"})
 
@@ -25,6 +31,10 @@ class Settings:
         cache_layers: further caches, only read, searched in order ($ZOOMGR_CACHE_LAYERS, os.pathsep between).
         registry_files: registries of the user, first wins; the shipped one comes after them.
         offline: no socket may be opened ($ZOOMGR_OFFLINE).
+        retries: so often is a request that brought nothing made again ($ZOOMGR_RETRIES).
+        limit_rate: the most bytes a second that downloads take together; None for no limit
+            ($ZOOMGR_LIMIT_RATE, e.g. 500K).
+        mirrors: places that may have any file, as URLs, asked first ($ZOOMGR_MIRROR, commas between).
         disabled_plugins: names of entry points not to load ($ZOOMGR_DISABLE_PLUGINS, commas between).
     """
 
@@ -32,6 +42,9 @@ class Settings:
     cache_layers: tuple[Path, ...] = ()
     registry_files: tuple[Path, ...] = ()
     offline: bool = False
+    retries: int = _RETRIES
+    limit_rate: int | None = None
+    mirrors: tuple[str, ...] = ()
     disabled_plugins: frozenset[str] = frozenset()
 
     @classmethod
@@ -42,6 +55,7 @@ class Settings:
         cache_dir: Path | str | None = None,
         registry: Path | str | None = None,
         offline: bool = False,
+        limit_rate: str | None = None,
     ) -> Self:
         """Read the environment; arguments (the command line's options) beat it, an empty variable is none.
 
@@ -53,6 +67,9 @@ class Settings:
             cache_layers=tuple(_cache_layers(environ)),
             registry_files=tuple(_registry_files(environ, registry)),
             offline=offline or _flag(environ, "ZOOMGR_OFFLINE"),
+            retries=_count(environ, "ZOOMGR_RETRIES", _RETRIES),
+            limit_rate=_limit_rate(environ, limit_rate),
+            mirrors=tuple(_mirrors(environ)),
             disabled_plugins=frozenset(
                 name.strip() for name in environ.get("ZOOMGR_DISABLE_PLUGINS", "").split(",") if name.strip()
             ),
@@ -70,6 +87,38 @@ def _cache_dir(environ: Mapping[str, str], option: Path | str | None) -> Path:
 def _cache_layers(environ: Mapping[str, str]) -> Iterator[Path]:
     name = "ZOOMGR_CACHE_LAYERS"
     return (_home_put_in(name, text) for text in environ.get(name, "").split(os.pathsep) if text)
+
+
+def _mirrors(environ: Mapping[str, str]) -> Iterator[str]:
+    name = "ZOOMGR_MIRROR"
+    for text in filter(None, map(str.strip, environ.get(name, "").split(","))):
+        try:
+            yield place_url(text)
+        except ValueError as error:
+            remedy = "write URLs or absolute paths, with commas between"
+            raise InvalidSettingError(name, redacted(text), str(error), remedy) from error
+
+
+def place_url(text: str) -> str:
+    """A place where files lie, as a URL: one that is a URL already, or an absolute path of a folder.
+
+    Raises:
+        ValueError: it is neither, or a URL with a query or a fragment, to which no path can be added.
+    """
+    if "://" not in text:
+        try:
+            path = Path(text).expanduser()
+        except RuntimeError as error:
+            raise ValueError("there is no such home folder") from error
+        if not path.is_absolute():
+            raise ValueError("it is neither a URL nor an absolute path")
+        return path.as_uri() + ("/" if text.endswith("/") else "")
+    parts = urlsplit(text)
+    if not _SCHEME.fullmatch(parts.scheme) or not (parts.hostname or parts.scheme == "file"):
+        raise ValueError("it names no host")
+    if parts.query or parts.fragment:
+        raise ValueError("no path can be added to a URL with a query or a fragment")
+    return text
 
 
 def _registry_files(environ: Mapping[str, str], option: Path | str | None) -> list[Path]:
@@ -115,3 +164,28 @@ def _flag(environ: Mapping[str, str], name: str) -> bool:
     if text not in _TRUE | _FALSE:
         raise InvalidSettingError(name, text, "neither true nor false", "write 1 or 0")
     return text in _TRUE
+
+
+def _count(environ: Mapping[str, str], name: str, otherwise: int) -> int:
+    text = environ.get(name, "")
+    if not text:
+        return otherwise
+    if not text.isdecimal():
+        raise InvalidSettingError(name, text, "it is no count", "write 0, 1, 2, …")
+    return int(text)
+
+
+def _limit_rate(environ: Mapping[str, str], option: str | None) -> int | None:
+    """Bytes a second; K, M and G are 2**10, 2**20 and 2**30, as curl's --limit-rate has them."""
+    name, text = (
+        ("--limit-rate", option)
+        if option is not None
+        else ("ZOOMGR_LIMIT_RATE", environ.get("ZOOMGR_LIMIT_RATE", ""))
+    )
+    if not text and option is None:
+        return None
+    found = _RATE.fullmatch(text)
+    rate = int(float(found[1]) * _UNITS[found[2].upper()]) if found else 0
+    if rate < 1:
+        raise InvalidSettingError(name, text, "it is no rate", "write bytes a second, such as 500K or 2.5M")
+    return rate

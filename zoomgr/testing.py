@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from zoomgr.errors import UnknownArchitectureError
 from zoomgr.hookspecs import Adapter, ArchitectureFamily, Source, Transport
-from zoomgr.records import ArchiveMember, ModelRef, TensorSpec
+from zoomgr.records import ArchiveMember, Artifact, ModelRef, Span, TensorSpec
 
 
 def check_source(source: Source) -> None:
@@ -49,9 +49,12 @@ def check_transport(transport: Transport, url: str, content: bytes) -> None:
     """
     _expect(isinstance(transport, Transport), f"{transport!r} is no Transport")
     for offset in (0, len(content) // 2):
-        opened = transport.open(url, offset=offset)
+        opened = transport.open(url, Span(offset))
         if isinstance(opened, ArchiveMember):
             _expect(opened.archive.digest is not None, f"{url} lies in an archive that nobody promises")
+            return
+        if isinstance(opened, Artifact):
+            _expect(url not in opened.urls, f"{url} is said to be the file at itself")
             return
         with opened as body:
             got, begins = b"".join(body), body.offset

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoomgr.cache.disk import sha256_of
-from zoomgr.cache.fetch import Fetcher, Progress, SilentProgress, candidate_urls
+from zoomgr.cache.progress import Progress, SilentProgress
 from zoomgr.cache.store import Store
 from zoomgr.cache.verify import Verdict, verify
 from zoomgr.errors import (
-    BlobAlteredError,
     CannotPredictError,
-    DigestMismatchError,
     InvalidSettingError,
     NotCachedError,
-    NoWeightsError,
-    UnreadableCheckpointError,
-    reason_of,
 )
+from zoomgr.gate import Gate
 from zoomgr.hookspecs import Options
 from zoomgr.host import PluginHost
 from zoomgr.records import (
-    Artifact,
     CacheEntry,
     Digest,
     LoadPlan,
@@ -34,18 +30,21 @@ from zoomgr.records import (
 from zoomgr.registry import Registry
 from zoomgr.resolve import Ref, Resolver
 from zoomgr.settings import Settings
+from zoomgr.supply import Supply
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
     from torch import Tensor, nn
 
+    from zoomgr.cache.adopt import Adoption
+    from zoomgr.cache.gc import Rubbish
     from zoomgr.checkpoint import Checkpoint, Contents
     from zoomgr.loader import Loader
     from zoomgr.look.predict import Prediction
+    from zoomgr.own import Shelf
 
 _RGB = 3
-_OWN_FILES = frozenset({"path", "file"})
 
 
 class Zoo:
@@ -55,6 +54,7 @@ class Zoo:
         settings: where things lie and what is allowed; by default as the environment says.
         progress: shown while bytes arrive; by default nothing is.
         host: plugins to use instead of the installed ones.
+        note: is told, in a line, what a user should know and no answer says; by default nobody is.
     """
 
     def __init__(
@@ -63,15 +63,32 @@ class Zoo:
         *,
         progress: Progress | None = None,
         host: PluginHost | None = None,
+        note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.settings = settings or Settings.from_environment()
         self.registry = Registry.load(self.settings.registry_files)
         self.store = Store(self.settings.cache_dir, self.settings.cache_layers)
         self.host = host or PluginHost(
-            Options(self.settings.offline, self.store.remember), disabled=self.settings.disabled_plugins
+            Options(self.settings.offline, self.store.remember, self._token),
+            disabled=self.settings.disabled_plugins,
         )
-        self._resolver = Resolver(self.host, self.registry)
+        self._resolver = Resolver(self.host, self.registry, self.store.own_cards)
+        self._gate = Gate(self.registry.policy, self.host)
+        self._note = note
         self._progress = progress or SilentProgress()
+        self._supply = Supply(
+            self.settings,
+            self.registry,
+            self.host,
+            self.store,
+            self._resolver,
+            self._gate,
+            self._progress,
+            note,
+        )
+
+    def _token(self, url: str) -> str:
+        return self.registry.token_for(url, os.environ)
 
     # -- finding ---------------------------------------------------------------------------------------------
 
@@ -94,15 +111,35 @@ class Zoo:
     def pull(self, ref: Ref) -> CacheEntry:
         """Fetch weights unless they are in the cache already; either way they are proven.
 
+        What torch hub, Hugging Face or pooch keep on this disk is taken from there if it is what is promised.
+
         Raises:
-            NotFoundError, IntegrityError, NetworkError, CacheError: see docs/errors.md.
+            NotFoundError, IntegrityError, NetworkError, CacheError, PolicyRefusedError: see docs/errors.md.
         """
-        card = self.resolve(ref)
-        try:
-            entry = self._cached(card)
-        except BlobAlteredError:  # to pull is to ask for the right file again; `_fetch` knows which it was
-            entry = None
-        return entry or self._fetch(card)
+        return self._supply.pull(self.resolve(ref))
+
+    def pull_each(self, refs: Iterable[Ref], *, jobs: int = 4) -> Generator[Future[CacheEntry], None, None]:
+        """Pull several, some of them at once; one that fails does not keep the others.
+
+        Args:
+            refs: all are resolved before the first is fetched.
+            jobs: how many at once.
+
+        Returns:
+            Futures in the order of `refs`, each when it is done; its `result()` returns and raises as `pull`.
+            Closing the generator stops what is on its way.
+        """
+        return self._supply.pull_each([self.resolve(ref) for ref in refs], jobs)
+
+    def rubbish(self) -> tuple[Rubbish, ...]:
+        """What lies in the own cache and nothing needs; also what is on its way, which stays."""
+        from zoomgr.cache.gc import find_rubbish
+
+        return tuple(find_rubbish(self.store.root))
+
+    def sweep(self, item: Rubbish) -> int:
+        """Remove it, unless somebody needs it by now; the bytes that became free."""
+        return self.store.sweep(item)
 
     def path(self, ref: Ref) -> Path:
         """Where the weights lie in the cache; fetches and hashes nothing.
@@ -120,58 +157,93 @@ class Zoo:
         """Everything in the cache and its layers, by reference."""
         return tuple(self.store.entries())
 
+    def has(self, ref: Ref) -> bool:
+        """Whether there is something of a reference that `remove` removes."""
+        card = self.resolve(ref)
+        return self._shelf.has(card) or self.store.find(str(card.ref)) is not None
+
     def remove(self, ref: Ref) -> int:
-        """Remove weights from the cache; the bytes that became free, 0 when another reference has them."""
-        return self.store.remove(str(self.resolve(ref).ref))
+        """Remove weights from the cache; the bytes that became free, 0 when another reference has them.
+
+        Of weights of one's own the card goes too, and with it the name.
+        """
+        card = self.resolve(ref)
+        return self._shelf.remove(card) if self._shelf.has(card) else self.store.remove(str(card.ref))
+
+    def add(
+        self,
+        file: Path | str,
+        name: str,
+        *,
+        arch: str = "",
+        num_classes: int | None = None,
+        in_ch: int | None = None,
+        labels: Sequence[str] = (),
+        license: str = "",  # noqa: A002 [as the card calls it]
+        notes: str = "",
+        adapter: str = "",
+        replace: bool = False,
+    ) -> CacheEntry:
+        """Put a file of one's own into the zoo, under a name by which it is found like any other.
+
+        Args:
+            file: path, or a glob that one file matches; it stays where it is, and may change afterwards.
+            name: TEAM/NAME[@TAG] with a TEAM that no plugin has, or NAME, which becomes own/NAME.
+            arch: FAMILY/NAME of the architecture that it is for; empty when there is none to name.
+            num_classes: outputs of the head; None as the architecture's default weights have it.
+            in_ch: input channels; None as the architecture's default weights have it.
+            labels: of the classes, in the head's order.
+            license: SPDX id, or a URL.
+            notes: what a user must know before using it, in a sentence.
+            adapter: what translates its keys; empty when they are the architecture's, or tell it themselves.
+            replace: put it in the place of other weights of that name.
+
+        Raises:
+            NameTakenError: a plugin has the source, or other weights of one's own have the name.
+            DoesNotFitError: it does not fit the architecture.
+            UnreadableCheckpointError, UnsafeCheckpointError, PolicyRefusedError: see docs/errors.md.
+        """
+        from zoomgr.own import Said
+
+        said = Said(arch, num_classes, in_ch, tuple(labels), license, notes, adapter)
+        local = self.resolve(Path(file))
+        self.file(local)  # refuses a format, and a file that is not what its own name promises
+        return self._shelf.add(local, name, said, replace_other=replace)
+
+    @property
+    def _shelf(self) -> Shelf:
+        from zoomgr.own import Shelf
+
+        return Shelf(self.store, self.host, self._resolver, self._gate)
+
+    def adopt(self, refs: Iterable[Ref] = (), *, dry_run: bool = False) -> Iterator[Adoption]:
+        """Take over weights that torch hub, Hugging Face, timm and pooch keep on this disk.
+
+        Only what is the file that a catalogue, or the hub that the tool fetched it from, has promised; linked
+        where that is possible. Needs no network.
+
+        Args:
+            refs: models to look for; when there are none, all of every catalogue.
+            dry_run: say what would be done, and do nothing.
+        """
+        from zoomgr.cache.adopt import Adopter
+        from zoomgr.cache.foreign import Folders
+
+        adopter = Adopter(self.store, Folders.of(), self._gate, dry_run)
+        if named := [self.resolve(ref) for ref in refs]:
+            return adopter.named(self._supply.wanted(card) for card in named)
+        return adopter.all_of(self._supply.wanted(card) for card in self.available() if card.artifact)
 
     def verify(self, refs: Iterable[Ref] = ()) -> Iterator[Verdict]:
         """Hash cached files, all when none is named, and move altered ones aside; needs no network."""
         wanted = [str(self.resolve(ref).ref) for ref in refs]
         return verify(self.store, wanted or None)
 
-    def _cached(self, card: ModelCard) -> CacheEntry | None:
-        """The proven entry; None when there is none, or when it is not what is promised now (a new pin).
-
-        A file on this disk is its owner's to change: it is read again each time.
-        """
-        entry = None if card.ref.scheme in _OWN_FILES else self.store.find(str(card.ref))
-        promised = card.artifact.digest if card.artifact else None
-        if entry is None or (promised and not promised.matches(entry.digest)):
-            return None
-        self.store.prove(entry)
-        return entry
-
-    def _fetch(self, card: ModelCard) -> CacheEntry:
-        if card.artifact is None:
-            raise NoWeightsError(str(card.ref), self._resolver.elsewhere(card))
-        # The file that was proven once is the only one to accept in its place; but for a new promise, and for
-        # a file on this disk, which is its owner's to change.
-        artifact, recorded = card.artifact, self.store.recorded(str(card.ref))
-        holds = recorded and (artifact.digest is None or artifact.digest.matches(recorded))
-        if holds and card.ref.scheme not in _OWN_FILES:
-            artifact = replace(artifact, digest=recorded, promised_by="what was recorded at the first fetch")
-        for url in candidate_urls(artifact.urls, self.registry.mirrors):
-            self.host.transports.find(url.partition(":")[0].lower())  # raises when two plugins open such URLs
-        fetcher = Fetcher(
-            self.store,
-            self.host.transports.items,
-            self.registry.mirrors,
-            offline=self.settings.offline,
-            progress=self._progress,
-        )
-        return fetcher.fetch(artifact, ref=str(card.ref), license=card.license)
-
     # -- reading ---------------------------------------------------------------------------------------------
 
     def file(self, card: ModelCard) -> tuple[Path, Digest | None]:
-        """The proven file of a card: a blob, fetched if need be; or a local file in its place.
-
-        A local file is read where it lies (docs/adr/0002); it is hashed when something promises its digest.
-        """
-        if card.ref.scheme == "path" and card.artifact:
-            return _local_file(Path(card.ref.name), card.artifact)
-        entry = self._cached(card) or self._fetch(card)
-        return entry.path, entry.digest
+        """The proven file of a card: a blob, fetched if need be; or a local file in its place."""
+        return self._supply.file(card)
 
     def read(self, ref: Ref) -> Checkpoint:
         """The tensors of a checkpoint, mapped and unwrapped; executes nothing of it.
@@ -304,7 +376,8 @@ class Zoo:
         """This Zoo, or one like it that is offline (or not) whatever the settings say."""
         if offline is None or offline == self.settings.offline:
             return self
-        return Zoo(replace(self.settings, offline=offline), progress=self._progress, host=self.host)
+        settings = replace(self.settings, offline=offline)
+        return Zoo(settings, progress=self._progress, host=self.host, note=self._note)
 
     # -- looking ---------------------------------------------------------------------------------------------
 
@@ -347,18 +420,3 @@ def _why_no_classifier(card: ModelCard) -> str:
     if card.task != "classification" or not card.num_classes:
         return f"it is made for {card.task}"
     return f"it takes {card.in_ch} channels" if card.in_ch != _RGB else ""
-
-
-def _local_file(path: Path, artifact: Artifact) -> tuple[Path, Digest | None]:
-    """A file of the user's own, with its digest when that was promised and holds."""
-    if artifact.digest is None:
-        return path, None
-    try:
-        actual = sha256_of(path)
-    except OSError as error:
-        raise UnreadableCheckpointError(str(path), reason_of(error)) from error
-    if not artifact.digest.matches(actual):
-        promised, size_bytes = artifact.digest.described(), path.stat().st_size
-        url = path.as_uri()
-        raise DigestMismatchError(path.name, url, size_bytes, promised, artifact.promised_by, str(actual))
-    return path, actual

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from zoomgr.api import Source, hookimpl
-from zoomgr_local.source import LocalSource
+from zoomgr.api import Locator, hookimpl
+from zoomgr_local.locator import LocalLocator
 
-__all__ = ["LocalSource"]
+__all__ = ["LocalLocator"]
 
 
 @hookimpl
-def zoomgr_sources() -> Iterable[Source]:
+def zoomgr_sources() -> Iterable[Locator]:
     """Understand paths and globs as locations of weights."""
-    yield LocalSource()
+    yield LocalLocator()

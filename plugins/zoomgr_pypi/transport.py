@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 
-from zoomgr.api import ArchiveMember, Body, open_http, plain_url
+from zoomgr.api import WHOLE, ArchiveMember, Body, HttpClient, Span, plain_url
 from zoomgr_pypi.choose import find_wheel
 from zoomgr_pypi.index import Index, login_for, page_of
+from zoomgr_pypi.locator import WheelFile
 from zoomgr_pypi.pip_config import PipConfig, config_files, read_config
-from zoomgr_pypi.source import WheelFile
 
 _REFERENCE = "pypi"
 
@@ -24,7 +24,10 @@ class PypiTransport:
     schemes = frozenset({_REFERENCE, "pypi+https", "pypi+http"})
     needs_network = True
 
-    def open(self, url: str, *, offset: int = 0) -> AbstractContextManager[Body] | ArchiveMember:
+    def __init__(self) -> None:
+        self._client = HttpClient()
+
+    def open(self, url: str, span: Span = WHOLE) -> AbstractContextManager[Body] | ArchiveMember:
         """Ask the indexes that pip is set up for, or open the file that one of them pointed at.
 
         Raises:
@@ -38,7 +41,7 @@ class PypiTransport:
             return _locate(WheelFile.parse(url))
         config, indexes = _pip()
         plain = plain_url(url)
-        return open_http(plain, offset=offset, ca_file=config.cert, auth=login_for(plain, indexes))
+        return self._client.open(plain, span, ca_file=config.cert, auth=login_for(plain, indexes))
 
 
 def _pip() -> tuple[PipConfig, tuple[Index, ...]]:

@@ -14,11 +14,9 @@ from zoomgr.api import (
     ModelRef,
     Options,
     Preprocess,
-    UnknownSourceError,
 )
 from zoomgr_timm.catalogue import CATALOGUE
 
-HUB = "https://huggingface.co"
 HUB_FILENAME = "model.safetensors"
 """What timm asks a hub repository for first (timm/models/_hub.py, `load_state_dict_from_hf`)."""
 _LABELS = {1000: "imagenet-1k"}
@@ -29,7 +27,6 @@ class TimmSource:
     """What timm publishes; reads a data file, imports neither torch nor timm."""
 
     name = "timm"
-    schemes: frozenset[str] = frozenset()
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -48,14 +45,6 @@ class TimmSource:
         for name, row in architectures.items():
             if "default" not in row:
                 yield _card(name, "", row, {**defaults, **row, "hub": "", "license": ""})
-
-    def locate(self, ref: ModelRef) -> ModelCard:
-        """Nothing: a catalogue understands no locations.
-
-        Raises:
-            UnknownSourceError: always.
-        """
-        raise UnknownSourceError(ref.scheme, ())
 
 
 def _card(name: str, tag: str, architecture: dict[str, Any], row: dict[str, Any]) -> ModelCard:
@@ -92,16 +81,14 @@ def _has_classes(count: int) -> bool:
 def _artifact(name: str, tag: str, row: dict[str, Any]) -> Artifact:
     """The file that timm itself would load: the hub's where there is one, else the plain URL's.
 
-    The hub publishes digests only online. A plain URL beside a hub id is another file with other bytes, so
-    that its digest says nothing about the hub's.
+    The hub promises a digest when it is asked for the file. A plain URL beside a hub id is another file with
+    other bytes, so that its digest says nothing about the hub's.
     """
     hub = f"timm/{name}.{tag}" if row["hub"] == "timm/" else row["hub"]
     if hub:
         filename = row.get("hub_filename", HUB_FILENAME)
         suffix = filename[filename.rindex(".") :]
-        repository, _, revision = hub.partition("@")
-        url = f"{HUB}/{repository}/resolve/{revision or 'main'}/{filename}"
-        return Artifact(urls=(url,), filename=f"{name}.{tag}{suffix}")
+        return Artifact(urls=(f"hf://{hub}/{filename}",), filename=f"{name}.{tag}{suffix}")
     digest = Digest(row["digest"]) if "digest" in row else None
     return Artifact(
         urls=(row["url"],),

@@ -11,6 +11,7 @@ from zoomgr.api import (
     CannotAdaptStemError,
     UnknownArchitectureError,
     close_matches,
+    set_in_ch,
 )
 from zoomgr_torchvision.catalogue import CATALOGUE
 
@@ -111,13 +112,12 @@ def _freeze_norms(backbone: nn.Module, eps: float) -> None:
 
     for path, module in list(backbone.named_modules()):
         if isinstance(module, nn.BatchNorm2d):
-            _replace(backbone, path, FrozenBatchNorm2d(module.num_features, eps=eps))
+            backbone.set_submodule(path, FrozenBatchNorm2d(module.num_features, eps=eps))
 
 
 def _change_stem(model: nn.Module, stem: list[str], in_ch: int) -> None:
     """Give each convolution that takes the picture `in_ch` input channels, freshly initialised."""
-    for path in stem:
-        _replace(model, path, _widened(model.get_submodule(path), in_ch))
+    set_in_ch(model, stem, in_ch)
     if getattr(model, "transform_input", False):
         # Its own method keeps three channels and drops the others.
         model._transform_input = _renormalise  # type: ignore[assignment]  # noqa: SLF001 (forward calls it)
@@ -137,26 +137,3 @@ def _renormalise(x: Tensor) -> Tensor:
         if channel < x.shape[1]:
             scale[channel], shift[channel] = std / 0.5, (mean - 0.5) / 0.5
     return x * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)
-
-
-def _widened(conv: Any, in_ch: int) -> nn.Module:
-    """The same convolution for `in_ch` input channels (torchvision's stems have one group)."""
-    other: nn.Module = type(conv)(
-        in_ch,
-        conv.out_channels,
-        conv.kernel_size,
-        stride=conv.stride,
-        padding=conv.padding,
-        dilation=conv.dilation,
-        groups=conv.groups,
-        bias=conv.bias is not None,
-        padding_mode=conv.padding_mode,
-        device=conv.weight.device,
-        dtype=conv.weight.dtype,
-    )
-    return other
-
-
-def _replace(model: nn.Module, path: str, module: nn.Module) -> None:
-    parent, _, child = path.rpartition(".")
-    setattr(model.get_submodule(parent), child, module)

@@ -13,7 +13,6 @@ from zoomgr.api import (
     ModelRef,
     Options,
     Preprocess,
-    UnknownSourceError,
 )
 from zoomgr_torchvision.catalogue import CATALOGUE
 
@@ -22,7 +21,6 @@ class TorchvisionSource:
     """What torchvision publishes; reads a data file, imports neither torch nor torchvision."""
 
     name = "torchvision"
-    schemes: frozenset[str] = frozenset()
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -38,14 +36,6 @@ class TorchvisionSource:
         yield from (_card(row["model"], models[row["model"]], row) for row in weights)
         for name in models.keys() - {row["model"] for row in weights}:
             yield _card(name, models[name], {})
-
-    def locate(self, ref: ModelRef) -> ModelCard:
-        """Nothing: a catalogue understands no locations.
-
-        Raises:
-            UnknownSourceError: always.
-        """
-        raise UnknownSourceError(ref.scheme, ())
 
 
 def _card(name: str, model: dict[str, Any], row: dict[str, Any]) -> ModelCard:

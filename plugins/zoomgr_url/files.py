@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,29 +11,33 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from zoomgr.api import Body, NoSuchFileError, TruncatedBodyError, UnreachableError, reason_of
+from zoomgr.api import WHOLE, Body, NoSuchFileError, Span, TruncatedBodyError, UnreachableError, reason_of
 
 _CHUNK_BYTES = 1 << 20
 
 
 class FileBody:
-    """The bytes of an open file, from where it stands to the size that it had when it was opened."""
+    """A part of an open file, which has the size that it had when it was opened."""
 
     content_type = ""
-    etag = ""
+    accepts_ranges = True
 
-    def __init__(self, url: str, file: BinaryIO, offset: int, total_bytes: int) -> None:
-        self.offset = offset
-        self.total_bytes: int | None = total_bytes
+    def __init__(self, url: str, file: BinaryIO, span: Span, status: os.stat_result) -> None:
+        self.validator = f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
+        if span.validator not in {"", self.validator}:
+            span = WHOLE
+        self.offset = span.start
+        self.total_bytes: int | None = status.st_size
         self._url = url
         self._file = file
-        self._end = total_bytes
+        self._end = status.st_size if span.stop is None else min(span.stop, status.st_size)
 
     def __iter__(self) -> Iterator[bytes]:
         """Chunks of 1 MiB."""
         received = self.offset
         try:
-            while chunk := self._file.read(_CHUNK_BYTES):
+            self._file.seek(self.offset)
+            while chunk := self._file.read(min(_CHUNK_BYTES, self._end - received)):
                 received += len(chunk)
                 yield chunk
         except OSError as error:
@@ -48,8 +53,8 @@ class FileTransport:
     needs_network = False
 
     @contextmanager
-    def open(self, url: str, *, offset: int = 0) -> Iterator[Body]:
-        """The file's bytes from `offset` on.
+    def open(self, url: str, span: Span = WHOLE) -> Iterator[Body]:
+        """A part of the file.
 
         Raises:
             NoSuchFileError: there is no such file, or it is a folder or a device.
@@ -60,14 +65,13 @@ class FileTransport:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode):  # asked before opening: a pipe would wait for a writer
                 raise NoSuchFileError(str(path))
-            file = path.open("rb")
+            file = path.open("rb", buffering=0)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NoSuchFileError(str(path)) from error
         except (OSError, ValueError) as error:
             raise UnreachableError(url, reason_of(error)) from error
         with file:
-            file.seek(offset)
-            yield FileBody(url, file, offset, status.st_size)
+            yield FileBody(url, file, span, status)
 
 
 def _path_of(url: str) -> Path:

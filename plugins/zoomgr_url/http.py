@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from zoomgr.api import Body, open_http
+from zoomgr.api import WHOLE, Body, HttpClient, Span
+
+
+def _no_token(url: str) -> str:  # noqa: ARG001 [as `Options.token` is called]
+    return ""
 
 
 class HttpTransport:
-    """Opens http and https URLs, with proxies, netrc and certificates as the environment says."""
+    """Opens http and https URLs, with proxies, netrc and certificates as the environment says.
+
+    Args:
+        token: gives the bearer token of a URL's origin; empty when there is none.
+        client: how servers are asked; by default one of its own, which keeps its connections.
+    """
 
     schemes = frozenset({"http", "https"})
     needs_network = True
 
-    def open(self, url: str, *, offset: int = 0) -> AbstractContextManager[Body]:
-        """Ask for the file from byte `offset` on; the body's own offset says whether the server did that.
+    def __init__(self, token: Callable[[str], str] = _no_token, client: HttpClient | None = None) -> None:
+        self._token = token
+        self._client = client or HttpClient()
+
+    def open(self, url: str, span: Span = WHOLE) -> AbstractContextManager[Body]:
+        """Ask for the file or a part of it; the body says what the server really gives.
 
         Raises:
-            HttpStatusError: the server answered with something else than the file.
-            UnreachableError: no connection, no trust, or a redirect to a place that is not safe.
+            NetworkError, InvalidRefError, InvalidSettingError: as `HttpClient.open` has them.
         """
-        return open_http(url, offset=offset)
+        return self._client.open(url, span, token=self._token(url))

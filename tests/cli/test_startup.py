@@ -18,6 +18,7 @@ HEAVY = (
     "PIL",
     "rich",
     "pypi_simple",
+    "huggingface_hub",
     "safetensors",
     "truststore",
 )
@@ -47,7 +48,9 @@ print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
         ("list", "--cached"),
         ("which", "resnet50"),
         ("show", "vgg16"),
+        ("show", "hf://timm/resnet10t.c3_in1k"),
         ("verify",),
+        ("adopt", "--dry-run"),
         ("plugins",),
     ],
     ids=" ".join,
@@ -64,6 +67,16 @@ def test_pull_path_and_rm_import_no_torch(monkeypatch: pytest.MonkeyPatch) -> No
 
     for verb in ("pull", "path", "rm"):
         assert set() == heavy_modules_after(verb, "acme/tiny")
+
+
+@pytest.mark.usefixtures("acme")
+def test_a_policy_needs_no_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nor does what a format is known by."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "data" / "acme"))
+    policy = '[policy]\nallow = ["mit"]\nformats = ["acme", "torch-zip"]\n'
+    (tmp_path / "registry.toml").write_text(f"version = 1\n{policy}")
+
+    assert set() == heavy_modules_after("pull", "acme/tiny", "--registry", str(tmp_path / "registry.toml"))
 
 
 def test_inspect_of_safetensors_imports_no_torch(tmp_path: Path) -> None:

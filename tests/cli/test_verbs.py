@@ -80,7 +80,7 @@ def test_pull_says_who_won_and_who_else_has_the_name(zoomgr: Say) -> None:
     """23 of 35 shared names mean different weights."""
     told = zoomgr("show", "resnet50")
 
-    assert "resnet50 is torchvision/resnet50@imagenet1k_v2 (also in timm: zoomgr which resnet50)" in told.err
+    assert "resnet50 is torchvision/resnet50@imagenet1k_v2 (also in cadene, gluon, timm: " in told.err
     assert "sha256:11ad3fa6 (8 of 64 digits), torchvision catalogue" in told.out
     assert "25,557,032" in told.out
 

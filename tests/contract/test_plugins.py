@@ -21,13 +21,13 @@ def host(acme: None) -> PluginHost:
     return PluginHost(Options(offline=True, remember=lambda _, make: make()))
 
 
-@pytest.mark.parametrize("name", ["torchvision", "timm", "url", "local", "pypi", "acme"])
+@pytest.mark.parametrize("name", ["torchvision", "timm", "cadene", "gluon", "resnest", "acme"])
 def test_a_source_keeps_its_promises(host: PluginHost, name: str) -> None:
     """Cards of its own, one for each reference."""
     check_source(host.get_source(name))
 
 
-@pytest.mark.parametrize("name", ["torchvision", "timm", "acme"])
+@pytest.mark.parametrize("name", ["torchvision", "timm", "cadene", "gluon", "resnest", "acme"])
 def test_a_family_keeps_its_promises(host: PluginHost, name: str) -> None:
     """Distinct names, and one error for a name that it does not have."""
     check_family(host.get_family(name))

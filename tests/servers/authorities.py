@@ -16,10 +16,12 @@ class Authority:
     Attributes:
         ca_file: its certificate, as a client is told of it.
         tls: what a server of this machine needs to speak TLS with a certificate of it.
+        server_pem: that certificate and its key, for a server that reads files.
     """
 
     ca_file: Path
     tls: ssl.SSLContext
+    server_pem: Path
 
 
 def new_authority(ca_file: Path) -> Authority:
@@ -27,5 +29,8 @@ def new_authority(ca_file: Path) -> Authority:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(ca_file))
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(tls)
-    return Authority(ca_file, tls)
+    issued = authority.issue_cert("127.0.0.1")
+    issued.configure_cert(tls)
+    server_pem = ca_file.with_name("server.pem")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(server_pem))
+    return Authority(ca_file, tls, server_pem)

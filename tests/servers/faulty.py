@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +31,9 @@ class Answer:
     stalls: bool = False
 
 
+Reply = Answer | Callable[[dict[str, str]], Answer]
+
+
 @dataclass(frozen=True, slots=True)
 class Faulty:
     """A running server.
@@ -38,10 +41,12 @@ class Faulty:
     Attributes:
         url: its base, without a slash at the end.
         asked: path and headers (names in lower case) of the requests so far.
+        answers: by path, with the query; may be changed while it runs.
     """
 
     url: str
     asked: list[tuple[str, dict[str, str]]]
+    answers: dict[str, Reply]
 
 
 class _Server(ThreadingHTTPServer):
@@ -52,20 +57,28 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def answering(answers: Mapping[str, Answer], tls: ssl.SSLContext | None = None) -> Iterator[Faulty]:
+def answering(
+    answers: Mapping[str, Reply], tls: ssl.SSLContext | None = None, *, keeps_alive: bool = False
+) -> Iterator[Faulty]:
     """Answer by path until the context ends; other paths get a 404.
 
     Args:
-        answers: by path, with the query.
+        answers: by path, with the query; a function makes the answer of the request's headers.
         tls: speak https with the certificate that this has.
+        keeps_alive: speak HTTP/1.1 and leave connections open; then an answer must not be cut.
     """
     asked: list[tuple[str, dict[str, str]]] = []
+    said: dict[str, Reply] = dict(answers)
     over = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1" if keeps_alive else "HTTP/1.0"
+
         def do_GET(self) -> None:
-            asked.append((self.path, {name.lower(): text for name, text in self.headers.items()}))
-            _send(self, answers.get(self.path, Answer(b"nothing here", 404)), over)
+            headers = {name.lower(): text for name, text in self.headers.items()}
+            asked.append((self.path, headers))
+            reply = said.get(self.path, Answer(b"nothing here", 404))
+            _send(self, reply if isinstance(reply, Answer) else reply(headers), over)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 [named by the base class]
             pass
@@ -76,7 +89,7 @@ def answering(answers: Mapping[str, Answer], tls: ssl.SSLContext | None = None) 
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield Faulty(f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}", asked)
+        yield Faulty(f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}", asked, said)
     finally:
         over.set()
         server.shutdown()

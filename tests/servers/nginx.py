@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+_READY = "GET /-/ready "
 _CONFIG = """
 daemon off;
 {user}
@@ -29,7 +30,7 @@ http {{
     types {{ text/html html; }}
     default_type application/octet-stream;
     server {{
-        listen 127.0.0.1:{port};
+        listen 127.0.0.1:{port}{tls};
         root {folder};
         index index.html;
         location = /-/ready {{ access_log off; return 204; }}
@@ -55,17 +56,19 @@ class Nginx:
 
     def requests(self) -> list[str]:
         """Its access log, a line a request; nginx writes the line when the request is over."""
-        return (self.scratch / "access.log").read_text().splitlines()
+        lines = (self.scratch / "access.log").read_text().splitlines()
+        return [line for line in lines if _READY not in line]
 
 
 @contextmanager
-def serving(folder: Path, scratch: Path, extra: str = "") -> Iterator[Nginx]:
+def serving(folder: Path, scratch: Path, extra: str = "", server_pem: Path | None = None) -> Iterator[Nginx]:
     """Serve `folder` until the context ends.
 
     Args:
         folder: made if it does not exist.
         scratch: an own folder for everything that nginx writes.
         extra: further directives of the server block.
+        server_pem: speak TLS with this certificate and key.
     """
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     if program is None:
@@ -79,7 +82,10 @@ def serving(folder: Path, scratch: Path, extra: str = "") -> Iterator[Nginx]:
         port = listener.getsockname()[1]
         user = "user root;" if os.geteuid() == 0 else ""  # else its worker could not enter a private folder
         config = scratch / "nginx.conf"
-        config.write_text(_CONFIG.format(scratch=scratch, folder=folder, port=port, extra=extra, user=user))
+        tls = f" ssl; ssl_certificate {server_pem}; ssl_certificate_key {server_pem}" if server_pem else ""
+        config.write_text(
+            _CONFIG.format(scratch=scratch, folder=folder, port=port, extra=extra, user=user, tls=tls)
+        )
         log = scratch / "error.log"
         process = subprocess.Popen(
             [program, "-e", log, "-p", scratch, "-c", config],
@@ -89,8 +95,8 @@ def serving(folder: Path, scratch: Path, extra: str = "") -> Iterator[Nginx]:
         )
     try:
         # Also because a SIGTERM that comes while nginx starts is noted and then slept over.
-        _wait_until_ready(port, log)
-        yield Nginx(f"http://127.0.0.1:{port}", folder, scratch)
+        _wait_until_ready(port, log, b" 400 " if server_pem else b" 204 ")
+        yield Nginx(f"http{'s' if server_pem else ''}://127.0.0.1:{port}", folder, scratch)
     finally:
         status = process.poll()
         process.terminate()
@@ -98,11 +104,12 @@ def serving(folder: Path, scratch: Path, extra: str = "") -> Iterator[Nginx]:
         assert status is None, f"nginx ended by itself: {log.read_text()}"
 
 
-def _wait_until_ready(port: int, log: Path) -> None:
+def _wait_until_ready(port: int, log: Path, expected: bytes) -> None:
+    """Ask without TLS: nginx says 400 to that where it speaks it."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=30) as probe:
-            probe.sendall(b"GET /-/ready HTTP/1.0\r\n\r\n")
+            probe.sendall(f"{_READY}HTTP/1.0\r\n\r\n".encode())
             answer = probe.recv(100)
     except OSError as error:
         pytest.fail(f"nginx does not answer ({error}): {log.read_text()}")
-    assert b" 204 " in answer
+    assert expected in answer

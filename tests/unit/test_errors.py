@@ -16,6 +16,8 @@ from zoomgr.errors import DigestMismatchError, NetworkError, UnreachableError, Z
 DOCS = Path(__file__).parents[2] / "docs" / "errors.md"
 SAMPLES: dict[str, Any] = {
     "int": 404,
+    "int | None": 404,
+    "float | None": 1.5,
     "str": "some text",
     "tuple[str, ...]": ("one", "two"),
     "tuple[tuple[str, str], ...]": (("https://u:p@h/x?token=t", "refused"),),
@@ -140,6 +142,8 @@ def test_an_error_is_text_that_commands_no_terminal(kind: type[ZoomgrError]) -> 
     nasty = "a\x1b]0;owned\x07\n\x9b\udcff"
     samples = {
         "int": 404,
+    "int | None": 404,
+    "float | None": 1.5,
         "str": nasty,
         "tuple[str, ...]": (nasty, nasty),
         "tuple[tuple[str, str], ...]": ((nasty, nasty),),

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from servers.caches import left_behind, put, sha256
 from servers.wheels import packed
 
-from zoomgr.cache.fetch import Fetcher, SilentProgress, candidate_urls, is_web_page
+from zoomgr.cache.content import is_web_page
+from zoomgr.cache.fetch import Fetcher
+from zoomgr.cache.manners import Manners
+from zoomgr.cache.patience import Patience
 from zoomgr.cache.store import Store
 from zoomgr.errors import (
     CacheUnwritableError,
@@ -35,18 +36,20 @@ from zoomgr.errors import (
     ZoomgrError,
 )
 from zoomgr.hookspecs import Body, Transport
-from zoomgr.records import ArchiveMember, Artifact, Digest
+from zoomgr.records import ArchiveMember, Artifact, Digest, Span
 
 CONTENT = b"\x80\x02weights" * 1000
 WHOLE = Digest(sha256(CONTENT))
 URL = "fake://host/x.pth"
+_ALL = Span()
 
 
 class Bytes:
     """A body from memory, in pieces of 7 bytes, then perhaps an error."""
 
     offset = 0
-    etag = ""
+    validator = ""
+    accepts_ranges = False
 
     def __init__(self, content: bytes, content_type: str = "", error: BaseException | None = None) -> None:
         self.total_bytes: int | None = len(content)
@@ -70,7 +73,7 @@ class Fake:
         self.answers: dict[str, Any] = {URL: answers.pop("answer", None)}
         self.asked: list[str] = []
 
-    def open(self, url: str, *, offset: int = 0) -> Any:
+    def open(self, url: str, span: Span = _ALL) -> Any:
         """The answer of the table: a body, an archive's member, or an error that is raised."""
         self.asked.append(url)
         answer = self.answers.get(url) or HttpStatusError(url, 404, "Not Found")
@@ -99,8 +102,9 @@ def fetcher(
     progress: Any = None,
 ) -> Fetcher:
     """A fetcher with one transport."""
+    manners = Manners(patience=Patience(first_s=0))
     return Fetcher(
-        store, {"fake": transport}, mirrors or {}, offline=offline, progress=progress or SilentProgress()
+        store, {"fake": transport}, mirrors or {}, manners=manners, offline=offline, progress=progress
     )
 
 
@@ -118,54 +122,6 @@ def inside(archive: bytes, member: str = "pkg/x.pth", digest: Digest | None = No
         promised_by="the package index",
     )
     return ArchiveMember(described, member)
-
-
-# -- candidates ----------------------------------------------------------------------------------------------
-
-
-def test_the_longest_prefix_decides_and_the_origin_comes_last() -> None:
-    """Mirrors of the prefix that says most, in their order, then the URL itself."""
-    mirrors = {
-        "https://o/": ("https://far/",),
-        "https://o/models/": ("file:///site/", "https://near/m/"),
-        "https://other/": ("https://no/",),
-    }
-
-    tried = candidate_urls(("https://o/models/x.pth",), mirrors)
-
-    assert tried == ("file:///site/x.pth", "https://near/m/x.pth", "https://o/models/x.pth")
-
-
-def test_no_url_is_tried_twice() -> None:
-    """Also when a mirror is one of the artifact's own URLs."""
-    tried = candidate_urls(("https://a/x", "https://b/x"), {"https://a/": ("https://b/",)})
-
-    assert tried == ("https://b/x", "https://a/x")
-
-
-def test_a_prefix_ends_where_a_part_of_the_url_ends() -> None:
-    """A mirror of https://host says nothing of https://hostess."""
-    mirrors = {"https://host": ("https://mirror",)}
-
-    assert candidate_urls(("https://hostess/x",), mirrors) == ("https://hostess/x",)
-    assert candidate_urls(("https://host/x",), mirrors) == ("https://mirror/x", "https://host/x")
-
-
-def test_a_mirror_stands_for_the_url_that_messages_show() -> None:
-    """A plugin's own mark before the scheme is neither in messages nor in the registry."""
-    tried = candidate_urls(("pypi+https://files/x.whl",), {"https://files/": ("file:///site/",)})
-
-    assert tried == ("file:///site/x.whl", "pypi+https://files/x.whl")
-
-
-@given(st.lists(st.text(min_size=1), min_size=1), st.dictionaries(st.text(min_size=1), st.lists(st.text())))
-def test_every_url_of_the_artifact_is_tried(urls: list[str], mirrors: dict[str, list[str]]) -> None:
-    """Mirrors add, they never take away; nothing comes twice; without mirrors the order is the artifact's."""
-    tried = candidate_urls(tuple(urls), {prefix: tuple(those) for prefix, those in mirrors.items()})
-
-    assert set(urls) <= set(tried)
-    assert len(set(tried)) == len(tried)
-    assert candidate_urls(tuple(urls), {}) == tuple(dict.fromkeys(urls))
 
 
 # -- web pages -----------------------------------------------------------------------------------------------
@@ -303,7 +259,7 @@ def test_a_full_disk_stops_everything(store: Store, monkeypatch: pytest.MonkeyPa
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("zoomgr.cache.disk.os.fsync", full)
+    monkeypatch.setattr("zoomgr.cache.download.os.fsync", full)
     with pytest.raises(DiskFullError):
         fetcher(store, transport).fetch(artifact(WHOLE, URL, "fake://second/x.pth"), ref="x", license="")
 

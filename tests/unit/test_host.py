@@ -17,7 +17,7 @@ from zoomgr.errors import (
 from zoomgr.hookspecs import Options
 from zoomgr.host import PluginHost
 
-BUNDLED = {"torchvision", "timm", "url", "local", "pypi", "keymaps"}
+BUNDLED = {"torchvision", "timm", "url", "local", "pypi", "hf", "keymaps"}
 
 
 def make_host(*disabled: str) -> PluginHost:

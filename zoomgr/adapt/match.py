@@ -24,16 +24,21 @@ def choose_adapter(
         target: the network's tensors.
         adapters: those there are, by name.
 
-    With "auto", a checkpoint that has every name of the network is matched by name, whatever its card says:
-    it was translated already. Else the card's schema counts; else an adapter that recognises the keys, if it
-    is the only one; else names.
+    With "auto", the card's schema counts when its adapter fills the whole network. Else a checkpoint that has
+    every name of the network is matched by name, whatever its card says: it was translated already. Else
+    the card's schema counts after all; else an adapter that recognises the keys, if it is the only one; else
+    names.
     """
     if match != "auto":
         return "" if match == "name" else match
     given, wanted = {spec.name for spec in source}, {spec.name for spec in target}
     if wanted <= given:
-        return ""
+        return schema if schema in adapters and _fills(adapters[schema], source, target) else ""
     if schema:
         return schema
     knowing = [name for name, adapter in adapters.items() if adapter.recognises(source)]
     return knowing[0] if len(knowing) == 1 else ""
+
+
+def _fills(adapter: Adapter, source: Sequence[TensorSpec], target: Sequence[TensorSpec]) -> bool:
+    return {move.target for move in adapter.map(source, target).moves} >= {spec.name for spec in target}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
+from zoomgr.cache.owner import owned_name
 from zoomgr.errors import CacheUnwritableError, DiskFullError, reason_of
 from zoomgr.records import Digest
 
@@ -36,9 +38,24 @@ def refusals(path: Path, wanted_bytes: int = 0) -> Iterator[None]:
         raise CacheUnwritableError(str(path), error.strerror or reason_of(error)) from error
 
 
+def check_room(folder: Path, wanted_bytes: int) -> None:
+    """See to it, before anything is written, that so many bytes have room.
+
+    Quotas are not known here; they show in the middle, as `DiskFullError` too.
+
+    Raises:
+        DiskFullError: they have not.
+        CacheUnwritableError: the disk does not say.
+    """
+    with refusals(folder):
+        free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < wanted_bytes:
+        raise DiskFullError(str(folder), wanted_bytes)
+
+
 def unique_name() -> str:
     """A file name that no other process has, on this host or on another one that shares the folder."""
-    return f"{os.getpid()}-{secrets.token_hex(8)}"
+    return owned_name("file")
 
 
 def write_whole(path: Path, content: bytes, scratch: Path) -> None:
@@ -79,6 +96,29 @@ def sha256_of(path: Path) -> Digest:
         while size_bytes := file.readinto(block):
             sha256.update(block[:size_bytes])
     return Digest(sha256.hexdigest())
+
+
+class Incoming(Protocol):
+    """A file that is all there, and may become a blob."""
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """Its length."""
+        ...
+
+    @property
+    def digest(self) -> Digest:
+        """Its whole sha256."""
+        ...
+
+    def seal(self) -> None:
+        """Bring it to the disk and make it read-only; CacheError when the disk refuses."""
+        ...
 
 
 class Partial:

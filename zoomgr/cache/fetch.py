@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from itertools import chain
-from typing import Protocol
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
 
-from zoomgr.cache.disk import Partial
+from zoomgr.cache.disk import Incoming, unique_name
+from zoomgr.cache.download import TakenOverError
+from zoomgr.cache.hashing import KeptBytesAlteredError
+from zoomgr.cache.link import Linked
+from zoomgr.cache.manners import Manners
 from zoomgr.cache.member import copy_member
+from zoomgr.cache.mirrors import candidate_urls
+from zoomgr.cache.owner import key_of, last_change
+from zoomgr.cache.patience import Effort
+from zoomgr.cache.progress import Progress, SilentProgress
+from zoomgr.cache.reading import is_there
 from zoomgr.cache.store import Store
+from zoomgr.cache.transfer import Transfer
+from zoomgr.cache.turns import turn
 from zoomgr.errors import (
+    CacheDamagedError,
     DigestMismatchError,
     IntegrityError,
     NetworkError,
     NoMirrorWorkedError,
     NotFoundError,
-    NotWeightsError,
     NoWeightsError,
     OfflineError,
     UnknownSourceError,
@@ -24,66 +38,69 @@ from zoomgr.errors import (
     UnusableArchiveError,
     ZoomgrError,
     close_matches,
-    plain_url,
 )
 from zoomgr.hookspecs import Body, Transport
-from zoomgr.records import ArchiveMember, Artifact, CacheEntry
+from zoomgr.records import ArchiveMember, Artifact, CacheEntry, Digest, Span
 
-_HEAD_BYTES = 512
-_WEB_PAGES = frozenset({"text/html", "application/xhtml+xml"})
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_KEY_DIGITS = 16
 
 
-class Progress(Protocol):
-    """Shows how far a download is."""
+@dataclass(frozen=True, slots=True)
+class _Obtained:
+    """Proven bytes, where they came from, and what was promised of them."""
 
-    def start(self, label: str, total_bytes: int | None) -> AbstractContextManager[Callable[[int], None]]:
-        """Begin to show a file; inside the context, call the function with the size of each piece.
-
-        Args:
-            label: the file's name.
-            total_bytes: its size; None when nobody knows.
-        """
-        ...
-
-
-class SilentProgress:
-    """Shows nothing."""
-
-    @contextmanager
-    def start(self, label: str, total_bytes: int | None) -> Iterator[Callable[[int], None]]:  # noqa: ARG002 [named by the protocol]
-        """Nothing to show."""
-        yield lambda _: None
+    incoming: Incoming
+    url: str
+    promised: Digest | None
 
 
 class Fetcher:
-    """Brings artifacts into a store.
+    """Brings artifacts into a store; threads may share it.
 
     Args:
         store: where they go.
         transports: by URL scheme.
-        mirrors: URL prefix to what may stand in its place, best first.
+        rewrites: URL prefix to what may stand in its place, best first.
+        mirrors: places that may have any file, asked first.
+        manners: how its downloads behave together.
         offline: refuse every transport that needs the network, before it is asked.
         progress: where to show it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 [what a download depends on]
         self,
         store: Store,
         transports: Mapping[str, Transport],
-        mirrors: Mapping[str, tuple[str, ...]],
+        rewrites: Mapping[str, tuple[str, ...]],
+        mirrors: tuple[str, ...] = (),
         *,
-        offline: bool,
-        progress: Progress,
+        manners: Manners | None = None,
+        offline: bool = False,
+        progress: Progress | None = None,
     ) -> None:
         self._store = store
         self._transports = transports
+        self._rewrites = rewrites
         self._mirrors = mirrors
+        self._manners = manners or Manners()
         self._offline = offline
-        self._progress = progress
+        self._progress = progress or SilentProgress()
 
-    def fetch(self, artifact: Artifact, *, ref: str, license: str) -> CacheEntry:  # noqa: A002 [the record's word]
-        """Download, prove and commit; whatever fails leaves nothing behind.
+    def fetch(
+        self,
+        artifact: Artifact,
+        *,
+        ref: str,
+        license: str,  # noqa: A002 [the record's word]
+        accept: Callable[[Path], None] = lambda _: None,
+    ) -> CacheEntry:
+        """Download, prove and commit. What a fault of the network leaves is kept for the next attempt.
+
+        Args:
+            artifact: the file.
+            ref: under which it is recorded.
+            license: as the card has it.
+            accept: looks at the proven file before it gets a name in the cache; may refuse it by an error.
 
         Raises:
             NoWeightsError: the artifact has no URL.
@@ -95,32 +112,155 @@ class Fetcher:
         """
         if not artifact.urls:
             raise NoWeightsError(ref)
+        self._check_any_can_be_asked(artifact)
+        before = self._entry(ref)
+        with self._turn(artifact):
+            fetched = self._entry(ref)
+            if fetched and fetched != before and _fits(artifact, fetched):
+                return fetched  # another process did it meanwhile
+            while True:
+                try:
+                    return self._fetched(artifact, ref, license, accept)
+                except TakenOverError:
+                    continue  # all of it may be in that process's hands, so look again at what is here
+
+    def _fetched(
+        self,
+        artifact: Artifact,
+        ref: str,
+        license: str,  # noqa: A002 [as `fetch`]
+        accept: Callable[[Path], None],
+    ) -> CacheEntry:
         with ExitStack() as held:
-            partial, url = self._obtain(artifact, held)
+            found = self._obtain(artifact, held)
+            accept(found.incoming.path)
             return self._store.commit(
-                partial,
+                found.incoming,
                 ref=ref,
-                url=url,
-                promised=artifact.digest,
+                url=found.url,
+                promised=found.promised,
                 license=license,
                 filename=artifact.filename,
             )
 
-    def _obtain(self, artifact: Artifact, held: ExitStack) -> tuple[Partial, str]:
-        """The proven bytes of the first URL that gives them, in a partial that lives as long as `held`."""
+    def _entry(self, ref: str) -> CacheEntry | None:
+        try:
+            return self._store.find(ref)
+        except CacheDamagedError:
+            return None  # `commit` writes it anew
+
+    # -- URL after URL ---------------------------------------------------------------------------------------
+
+    def candidates(self, artifact: Artifact) -> tuple[str, ...]:
+        """The URLs that are tried, in order."""
+        return candidate_urls(artifact, self._rewrites, self._mirrors)
+
+    def _check_any_can_be_asked(self, artifact: Artifact) -> None:
+        """Fail before the cache is touched when nothing can be asked at all."""
         failures: list[tuple[str, ZoomgrError]] = []
-        for url in candidate_urls(artifact.urls, self._mirrors):
+        for url in self.candidates(artifact):
+            try:
+                self._transport_for(url, artifact.filename)
+            except (NetworkError, NotFoundError) as error:
+                failures.append((url, error))
+            else:
+                return
+        raise summary(artifact.filename, failures)
+
+    def _obtain(self, artifact: Artifact, held: ExitStack) -> _Obtained:
+        """The proven bytes of the first URL that gives them, in a file that lives as long as `held`."""
+        if known := self._known(artifact, held):
+            return known
+        failures: list[tuple[str, ZoomgrError]] = []
+        for url in self.candidates(artifact):
             try:
                 with ExitStack() as attempt:
-                    transport = self._transport_for(url, artifact.filename)
-                    partial = attempt.enter_context(self._store.partial())
-                    self._fill(partial, transport, url, artifact)
-                    prove(partial, artifact, url)
+                    found = self._bytes_of(artifact, url, attempt)
                     held.push(attempt.pop_all())
-                    return partial, url
+                    return found
             except (NetworkError, IntegrityError, NotFoundError) as error:
                 failures.append((url, error))
         raise summary(artifact.filename, failures)
+
+    def _known(self, artifact: Artifact, held: ExitStack) -> _Obtained | None:
+        """The same file under another name, where the cache has it already."""
+        digest = artifact.digest
+        if digest is None or digest.is_weak or not is_there(blob := self._store.blob_path(digest)):
+            return None
+        try:
+            linked = Linked(blob, self._store.partials() / unique_name(), may_share=True)
+        except OSError:  # removed meanwhile
+            return None
+        held.callback(linked.discard)
+        return _Obtained(linked, artifact.urls[0], digest) if linked.digest == digest else None
+
+    def _bytes_of(self, artifact: Artifact, url: str, held: ExitStack) -> _Obtained:
+        transport = self._transport_for(url, artifact.filename)
+        transfer = held.enter_context(
+            Transfer(
+                self._store.partials(), _key(artifact, url), artifact, url, self._manners, self._progress
+            )
+        )
+        match opened := self._looked_up(transport, url, transfer.wanted):
+            case ArchiveMember():
+                return self._from_archive(opened, artifact, url, held)
+            case Artifact():
+                return self._obtain(_both_promised(artifact, opened, url), held)
+            case _:
+                download = self._streamed(transfer, transport, opened, artifact, url)
+                return _Obtained(download, url, artifact.digest)
+
+    def _looked_up(
+        self, transport: Transport, url: str, span: Span
+    ) -> AbstractContextManager[Body] | ArchiveMember | Artifact:
+        """What a transport answers; it may have to ask a server first, which may fail for a while."""
+        effort = Effort(self._manners.patience, self._manners.stop)
+        while True:
+            try:
+                return transport.open(url, span)
+            except NetworkError as error:
+                effort.failed(error, 0)
+
+    def _streamed(
+        self,
+        transfer: Transfer,
+        transport: Transport,
+        opened: AbstractContextManager[Body],
+        artifact: Artifact,
+        url: str,
+    ) -> Incoming:
+        """The proven bytes; when those of an earlier attempt spoilt them, once more from the beginning."""
+
+        def reopen(span: Span) -> AbstractContextManager[Body]:
+            # The first answer was a body, and a transport tells these apart by the URL alone.
+            return cast("AbstractContextManager[Body]", transport.open(url, span))
+
+        download = transfer.run(opened, reopen)
+        try:
+            prove(download, artifact, url)
+        except (DigestMismatchError, KeptBytesAlteredError):
+            if not transfer.has_kept_bytes:
+                raise
+            transfer.start_over()
+            download = transfer.run(reopen(transfer.wanted), reopen)
+            prove(download, artifact, url)
+        return download
+
+    def _from_archive(
+        self, inside: ArchiveMember, artifact: Artifact, url: str, held: ExitStack
+    ) -> _Obtained:
+        archive = inside.archive
+        if archive.digest is None or archive.digest.is_weak:
+            who = archive.promised_by or "nobody"
+            raise UnusableArchiveError(archive.filename, f"{who} promises no whole sha256 of it")
+        partial = held.enter_context(self._store.partial())
+        label = inside.member.rpartition("/")[2]
+        with self._turn(archive), ExitStack() as unpacked:
+            packed = self._obtain(archive, unpacked).incoming
+            copy_member(packed.path, inside, partial, lambda size: self._progress.start(label, size))
+        partial.flush()
+        prove(partial, artifact, url)
+        return _Obtained(partial, url, artifact.digest)
 
     def _transport_for(self, url: str, filename: str) -> Transport:
         scheme = url.partition(":")[0].lower()
@@ -132,93 +272,76 @@ class Fetcher:
             raise OfflineError(filename)
         return transport
 
-    def _fill(self, partial: Partial, transport: Transport, url: str, artifact: Artifact) -> None:
-        opened = transport.open(url)
-        if isinstance(opened, ArchiveMember):
-            self._fill_from_archive(partial, opened)
-        else:
-            with opened as body:
-                self._stream(partial, body, url, artifact)
+    # -- one process at a time -------------------------------------------------------------------------------
 
-    def _stream(self, partial: Partial, body: Body, url: str, artifact: Artifact) -> None:
-        partial.wanted_bytes = body.total_bytes or 0
-        total_bytes = body.total_bytes or artifact.size_bytes
-        with self._progress.start(artifact.filename, total_bytes) as advance:
-            chunks = iter(body)
-            head = _head(chunks)
-            if is_web_page(head, body.content_type):
-                raise NotWeightsError(artifact.filename, url, body.content_type)
-            for chunk in chain([head], chunks):
-                partial.write(chunk)
-                advance(len(chunk))
-
-    def _fill_from_archive(self, partial: Partial, inside: ArchiveMember) -> None:
-        archive = inside.archive
-        if archive.digest is None or archive.digest.is_weak:
-            who = archive.promised_by or "nobody"
-            raise UnusableArchiveError(archive.filename, f"{who} promises no whole sha256 of it")
-        with ExitStack() as held:
-            packed, _ = self._obtain(archive, held)
-            packed.flush()
-            label = inside.member.rpartition("/")[2]
-            copy_member(packed.path, inside, partial, lambda size: self._progress.start(label, size))
+    def _turn(self, artifact: Artifact) -> AbstractContextManager[None]:
+        key = _key(artifact, artifact.urls[0])
+        partials = self._store.partials()
+        label = f"{artifact.filename} (another process fetches it)"
+        return turn(
+            self._store.lock_path(key),
+            lambda: _last_change(partials, key),
+            lambda: self._progress.start(label, artifact.size_bytes),
+        )
 
 
-def candidate_urls(urls: tuple[str, ...], mirrors: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """What to try, in order: for each URL the mirrors of the longest prefix that fits, then the URL itself.
+def _key(artifact: Artifact, url: str) -> str:
+    """What downloads of the same bytes have in common: the whole digest, else the place they come from."""
+    digest = artifact.digest
+    if digest and not digest.is_weak:
+        return digest.hex[:_KEY_DIGITS]
+    return hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest()[:_KEY_DIGITS]
 
-    A prefix ends at a boundary of the URL: `https://host` stands for that host, not for `https://hostess`.
-    It is compared with the plain URL, the one that messages show.
+
+def _last_change(partials: Path, key: str) -> float:
+    """When any process last wrote something of a file."""
+    try:
+        names = [name for name in os.listdir(partials) if key_of(name) == key]  # noqa: PTH208 [names, no paths]
+    except OSError:
+        return 0
+    return max((last_change(partials / name) for name in names), default=0)
+
+
+def _fits(artifact: Artifact, entry: CacheEntry) -> bool:
+    return artifact.digest is None or artifact.digest.matches(entry.digest)
+
+
+def _both_promised(asked: Artifact, found: Artifact, url: str) -> Artifact:
+    """The file that a transport has found, with the promise of the card where that says more.
+
+    Raises:
+        DigestMismatchError: the two promise different files.
     """
-    tried: dict[str, None] = {}
-    for url in urls:
-        plain = plain_url(url)
-        prefix = max((known for known in mirrors if _begins(plain, known)), key=len, default="")
-        for replacement in mirrors.get(prefix, ()):
-            tried[replacement + plain.removeprefix(prefix)] = None
-        tried[url] = None
-    return tuple(tried)
+    ours, theirs = asked.digest, found.digest
+    if ours is None or (theirs and ours.matches(theirs) and ours.is_weak):
+        return found
+    if theirs and not ours.matches(theirs):
+        size_bytes = found.size_bytes or 0
+        raise DigestMismatchError(
+            asked.filename, url, size_bytes, ours.described(), asked.promised_by, str(theirs)
+        )
+    return Artifact(found.urls, found.filename, found.size_bytes, ours, asked.promised_by)
 
 
-def _begins(url: str, prefix: str) -> bool:
-    rest = url.removeprefix(prefix)
-    return url.startswith(prefix) and (not rest or prefix.endswith("/") or rest[0] in "/?#")
-
-
-def is_web_page(head: bytes, content_type: str) -> bool:
-    """Whether a body is HTML: by what the server calls it, or by how it begins."""
-    start = head.removeprefix(_BYTE_ORDER_MARK).lstrip().lower()
-    return content_type in _WEB_PAGES or start.startswith((b"<!doctype html", b"<html"))
-
-
-def _head(chunks: Iterator[bytes]) -> bytes:
-    """The first chunks joined, until there is enough to recognise a web page by."""
-    head = b""
-    for chunk in chunks:
-        head += chunk
-        if len(head) >= _HEAD_BYTES:
-            break
-    return head
-
-
-def prove(partial: Partial, artifact: Artifact, url: str) -> None:
+def prove(incoming: Incoming, artifact: Artifact, url: str) -> None:
     """Compare what came with what was promised; nothing promised means nothing to compare.
 
     Raises:
         DigestMismatchError: it is another file.
         UnreadableCheckpointError: it is empty, and nobody promised that.
     """
+    digest = incoming.digest
     if artifact.digest is None:
-        if not partial.size_bytes:
+        if not incoming.size_bytes:
             raise UnreadableCheckpointError(artifact.filename, "the file is empty")
-    elif not artifact.digest.matches(partial.digest):
+    elif not artifact.digest.matches(digest):
         raise DigestMismatchError(
             artifact.filename,
             url,
-            partial.size_bytes,
+            incoming.size_bytes,
             artifact.digest.described(),
             artifact.promised_by,
-            str(partial.digest),
+            str(digest),
         )
 
 

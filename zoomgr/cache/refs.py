@@ -38,6 +38,11 @@ def ref_in(base: Path, ref: str) -> Path:
     return base / VERSION / "refs" / file_name(ref)
 
 
+def cards_in(base: Path) -> Path:
+    """The folder in which the cache at `base` keeps cards of weights of one's own, named as refs are."""
+    return base / VERSION / "cards"
+
+
 def dump_entry(entry: CacheEntry) -> bytes:
     """The JSON of a ref; the blob's place follows from the digest and is not written."""
     known: dict[str, Any] = {

@@ -4,8 +4,10 @@
     v1/blobs/sha256/ab/<hex>   files, mode 0444, never rewritten
     v1/refs/*.json             a name and the file it means
     v1/partial/                files on their way, each of one process
+    v1/locks/                  by which processes take turns at a download; nothing depends on them
     v1/memo/                   how a blob looked when it was last proven
     v1/catalogue/              kept catalogues
+    v1/cards/*.json            cards of weights of one's own
     v1/bad/                    what `verify` moved aside
 
 No step needs a lock: files get their final names at once, a ref is written after its blob, and whoever writes
@@ -15,24 +17,31 @@ or removes a ref looks afterwards whether another process did the opposite meanw
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from zoomgr.cache.disk import Partial, refusals, sha256_of, sync_folder, unique_name, write_whole
+from zoomgr.cache.disk import Incoming, Partial, refusals, sha256_of, sync_folder, unique_name, write_whole
+from zoomgr.cache.gc import Rubbish
+from zoomgr.cache.link import Linked
+from zoomgr.cache.own import OwnCards
+from zoomgr.cache.owner import is_left
 from zoomgr.cache.reading import CacheReader, is_there
-from zoomgr.cache.refs import VERSION, Memo, dump_entry, file_name, read_entry, records_in, ref_in
+from zoomgr.cache.refs import VERSION, Memo, cards_in, dump_entry, file_name, read_entry, records_in, ref_in
+from zoomgr.cards import dump_card
 from zoomgr.errors import (
     BlobAlteredError,
     CacheDamagedError,
     CacheError,
     CacheUnwritableError,
+    DigestMismatchError,
     NotCachedError,
     reason_of,
     redacted,
 )
-from zoomgr.records import CacheEntry, Digest
+from zoomgr.records import CacheEntry, Digest, ModelCard
 
 # The first line is the whole of the convention (bford.info/cachedir): backup tools look for it.
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
@@ -46,11 +55,15 @@ class Store(CacheReader):
     Args:
         root: the cache that is written; made at the first write.
         layers: caches of the same layout, searched in order after `root`.
+
+    Attributes:
+        own_cards: cards of weights of one's own, in all of them.
     """
 
     def __init__(self, root: Path, layers: tuple[Path, ...] = ()) -> None:
         super().__init__(root, layers)
         self._own = root / VERSION
+        self.own_cards = OwnCards(root, layers)
 
     # -- proving ---------------------------------------------------------------------------------------------
 
@@ -110,9 +123,22 @@ class Store(CacheReader):
         finally:
             partial.discard()
 
+    def partials(self) -> Path:
+        """The folder of files on their way; raises as `partial`."""
+        self._prepare()
+        return self._own / "partial"
+
+    def lock_path(self, key: str) -> Path:
+        """The file by which processes take turns at something; raises as `partial`."""
+        self._prepare()
+        folder = self._own / "locks"
+        with refusals(folder):
+            folder.mkdir(exist_ok=True)
+        return folder / f"{key}.lock"
+
     def commit(  # noqa: PLR0913 [the fields of the record that it makes]
         self,
-        partial: Partial,
+        partial: Incoming,
         *,
         ref: str,
         url: str,
@@ -148,6 +174,59 @@ class Store(CacheReader):
             self._place(partial, entry.path)
         return entry
 
+    def adopt(  # noqa: PLR0913 [as `commit`]
+        self,
+        file: Path,
+        *,
+        ref: str,
+        url: str,
+        promised: Digest | None,
+        license: str,  # noqa: A002 [as the record calls it]
+        filename: str,
+        may_share: bool = True,
+    ) -> CacheEntry:
+        """Make a file that lies on this disk the file of a ref: cloned, linked or copied, hashed, committed.
+
+        Args:
+            file: where it lies; it stays there.
+            ref: a name for it.
+            url: where it came from.
+            promised: what its digest must be, or begin with.
+            license: as its card says.
+            filename: its own name.
+            may_share: the blob may be a second name of the file (see `Linked`).
+
+        Raises:
+            DigestMismatchError: it is not the file that was promised.
+            OSError: it cannot be read.
+            CacheUnwritableError, DiskFullError: the cache or the disk refuses.
+        """
+        self._prepare()
+        linked = Linked(file, self._own / "partial" / unique_name(), may_share=may_share)
+        try:
+            if promised and not promised.matches(linked.digest):
+                wanted, size_bytes = promised.described(), linked.size_bytes
+                who, actual = "what was promised", str(linked.digest)
+                raise DigestMismatchError(filename, file.as_uri(), size_bytes, wanted, who, actual)
+            return self.commit(
+                linked, ref=ref, url=url, promised=promised, license=license, filename=filename
+            )
+        finally:
+            linked.discard()
+
+    def keep_card(self, card: ModelCard) -> None:
+        """Keep the card of weights of one's own; raises as `commit`."""
+        ref = str(card.ref)
+        self._write(cards_in(self.root) / file_name(ref), dump_card(card))
+
+    def forget_card(self, ref: str) -> bool:
+        """Remove a card from the own cache, also a damaged one; whether there was one. Raises as `remove`."""
+        path = cards_in(self.root) / file_name(ref)
+        if not is_there(path):
+            return False
+        self._unlink(path)
+        return True
+
     def _holds(self, entry: CacheEntry) -> bool:
         try:
             self.prove(entry)
@@ -155,7 +234,7 @@ class Store(CacheReader):
             return False
         return True
 
-    def _place(self, partial: Partial, blob: Path) -> None:
+    def _place(self, partial: Incoming, blob: Path) -> None:
         with refusals(blob, partial.size_bytes):
             blob.parent.mkdir(parents=True, exist_ok=True)
             memo = Memo.of(partial.path.stat())  # another name keeps size, time and inode
@@ -185,7 +264,7 @@ class Store(CacheReader):
         if entry is None:
             raise self._not_removable(ref)
         self._unlink(path)
-        return 0 if self._is_used(entry.digest) else self._delete(entry)
+        return 0 if self._is_used(entry.digest) else self._delete(entry.path, entry.digest)
 
     def _not_removable(self, ref: str) -> NotCachedError | CacheUnwritableError:
         for layer in self.layers:
@@ -201,22 +280,50 @@ class Store(CacheReader):
         own = (item for _, item in records_in(self.root))
         return any(isinstance(item, CacheEntry) and item.digest == digest for item in own)
 
-    def _delete(self, entry: CacheEntry) -> int:
-        """Take the blob away, look whether it was committed again meanwhile, and only then delete it."""
-        self._prepare()
-        taken = self._own / "partial" / unique_name()
-        with refusals(entry.path):
-            try:
-                entry.path.replace(taken)
-            except FileNotFoundError:
+    def sweep(self, item: Rubbish) -> int:
+        """Remove what nothing needs, unless somebody does by now; the bytes that became free.
+
+        Raises:
+            CacheUnwritableError: the cache cannot be written.
+        """
+        match item.kind:
+            case "blob":
+                digest = Digest(item.path.name)
+                return 0 if self._is_used(digest) else self._delete(item.path, digest)
+            case "partial" if not is_left(item.path):
                 return 0
-            if self._is_used(entry.digest):
-                taken.replace(entry.path)
+        taken = self._taken(item.path)
+        with refusals(item.path):
+            if taken and taken.is_dir():
+                shutil.rmtree(taken)
+            elif taken:
+                taken.unlink()
+        return item.size_bytes if taken else 0
+
+    def _delete(self, blob: Path, digest: Digest) -> int:
+        """Take the blob away, look whether it was committed again meanwhile, and only then delete it."""
+        taken = self._taken(blob)
+        if taken is None:
+            return 0
+        with refusals(blob):
+            if self._is_used(digest):
+                taken.replace(blob)
                 return 0
             size_bytes = taken.stat().st_size
             taken.unlink()
-            self._memos_of(entry.path)[0].unlink(missing_ok=True)
+            self._memos_of(blob)[0].unlink(missing_ok=True)
         return size_bytes
+
+    def _taken(self, path: Path) -> Path | None:
+        """Move something out of everybody's sight, so that nobody begins to use it; None when it is gone."""
+        self._prepare()
+        taken = self._own / "partial" / unique_name()
+        with refusals(path):
+            try:
+                path.rename(taken)
+            except FileNotFoundError:
+                return None
+        return taken
 
     def set_aside(self, entry: CacheEntry) -> Path:
         """Move a bad blob to `v1/bad`. Its refs stay: what they recorded is demanded of the next fetch.

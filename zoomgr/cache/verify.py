@@ -38,6 +38,8 @@ class Verdict:
 def verify(store: Store, refs: Iterable[str] | None) -> Iterator[Verdict]:
     """Hash the blobs of the refs, of all of them when `refs` is None, whatever their memos say.
 
+    Of all of them, cards of weights of one's own that cannot be read are moved aside too.
+
     A bad blob is moved aside, and its refs have none until a fetch brings the same file again; in a read-only
     layer it can only be reported.
 
@@ -56,6 +58,9 @@ def verify(store: Store, refs: Iterable[str] | None) -> Iterator[Verdict]:
             judged[item.path] = _judge(store, item)
         one = judged[item.path]
         yield Verdict(item.ref, one.status, one.detail, one.moved_to)
+    for error in store.own_cards.damaged() if refs is None else ():
+        card = Path(error.path)
+        yield _aside(card.name, "damaged", error.reason, partial(store.set_aside_record, card))
 
 
 def _of(ref: str, items: list[Record]) -> list[Record]:

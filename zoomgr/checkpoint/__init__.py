@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoomgr.checkpoint.read import inspect, read, specs_of
+from zoomgr.checkpoint.read import format_of, inspect, read, specs_of
 from zoomgr.checkpoint.record import Checkpoint, Contents
 
-__all__ = ["Checkpoint", "Contents", "inspect", "read", "specs_of"]
+__all__ = ["Checkpoint", "Contents", "format_of", "inspect", "read", "specs_of"]

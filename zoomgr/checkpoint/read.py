@@ -42,7 +42,7 @@ def read(path: Path, formats: Sequence[CheckpointFormat] = (), *, mapped: bool =
         UnreadableCheckpointError: no format knows it, it is cut or damaged, or it holds no tensors.
         UnsafeCheckpointError: it asks for code to run.
     """
-    chosen = _format_of(path, formats)
+    chosen = format_of(path, formats)
     found = _unwrapped(path, _saved(path, chosen, mapped=mapped), _has_values)
     tensors = {name: tensor.detach() for name, tensor in found.tensors.items()}
     if not mapped and chosen not in BUILT_IN:
@@ -57,7 +57,7 @@ def inspect(path: Path, formats: Sequence[CheckpointFormat] = ()) -> Contents:
     Raises:
         UnreadableCheckpointError, UnsafeCheckpointError: as `read`.
     """
-    if _format_of(path, formats).name != SafetensorsFormat.name:
+    if format_of(path, formats).name != SafetensorsFormat.name:
         whole = read(path, formats)
         return Contents(path, whole.format, whole.specs, whole.metadata, whole.wrappers)
     specs, texts = safetensors_specs(path)
@@ -75,7 +75,12 @@ def specs_of(tensors: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
     )
 
 
-def _format_of(path: Path, formats: Sequence[CheckpointFormat]) -> CheckpointFormat:
+def format_of(path: Path, formats: Sequence[CheckpointFormat] = ()) -> CheckpointFormat:
+    """The format that knows a file, by its content; reads the start of it, without torch.
+
+    Raises:
+        UnreadableCheckpointError: none does, or the file cannot be read.
+    """
     try:
         with path.open("rb") as file:
             first_bytes = file.read(_FIRST_BYTES)

@@ -17,12 +17,15 @@ from zoomgr.errors import ZoomgrError, close_matches, did_you_mean, printable
 
 VERBS = {
     "pull": "fetch weights into the cache",
+    "add": "put a file of your own into the zoo",
+    "adopt": "take over what torch hub, Hugging Face, timm and pooch keep here",
     "list": "list models by glob",
     "which": "list everything that a name could mean",
     "show": "tell what is known of a model",
     "path": "print where cached weights lie",
     "rm": "remove weights from the cache",
     "verify": "hash what is in the cache, move altered files aside",
+    "gc": "remove what lies in the cache and nothing needs",
     "inspect": "list the tensors of a checkpoint",
     "plan": "show what a load would do, tensor by tensor",
     "predict": "name what is on a picture",

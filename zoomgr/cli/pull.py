@@ -2,33 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 
 import click
 
 from zoomgr.cli.run import Run, verb
 from zoomgr.cli.shown import Line, size
+from zoomgr.errors import ZoomgrError
 from zoomgr.records import CacheEntry, ModelCard
 
 
 @verb
 @click.argument("refs", nargs=-1, required=True, metavar="REF...")
-def command(run: Run, refs: tuple[str, ...]) -> None:
+@click.option("--jobs", "-j", type=click.IntRange(1), default=4, show_default=True, help="So many at once.")
+@click.option(
+    "--limit-rate", metavar="RATE", help="Bytes a second for all together, e.g. 500K [$ZOOMGR_LIMIT_RATE]."
+)
+def command(run: Run, refs: tuple[str, ...], jobs: int, limit_rate: str | None) -> None:
     """Fetch weights, prove their bytes, put them into the cache.
 
-    What is there already is not fetched again. Prints a line for each: reference, digest, bytes, path.
-    A name that is unknown is told before anything is fetched.
+    What is there already is not fetched again; what a broken connection or a kill has left is continued.
+    Prints a line for each: reference, digest, bytes, path. A name that is unknown is told before anything is
+    fetched; a file that cannot be fetched does not keep the others.
     """
-    cards = [(ref, run.zoo.resolve(ref)) for ref in refs]
-    run.emit_each(_pulled(run, cards), _line)
-
-
-def _pulled(run: Run, cards: Sequence[tuple[str, ModelCard]]) -> Iterator[CacheEntry]:
-    for ref, card in cards:
+    run.limit_rate = limit_rate
+    cards = {str(card.ref): (ref, card) for ref in refs for card in [run.zoo.resolve(ref)]}
+    for ref, card in cards.values():
         say_who_won(run, ref, card)
-        entry = run.zoo.pull(card)
-        say_how_proven(run, entry)
-        yield entry
+    with closing(_pulled(run, [card for _, card in cards.values()], jobs)) as entries:
+        run.emit_each(entries, line)
+
+
+def _pulled(run: Run, cards: Sequence[ModelCard], jobs: int) -> Generator[CacheEntry, None, None]:
+    """Each that came; then the first of the errors, after a note for each further one."""
+    errors: list[ZoomgrError] = []
+    with closing(_pulling(run, cards, jobs)) as pulling:  # an early end stops what is on its way
+        for future in pulling:
+            try:
+                entry = future()
+            except ZoomgrError as error:
+                errors.append(error)
+            else:
+                say_how_proven(run, entry)
+                yield entry
+    run.note_further(errors[1:])
+    if errors:
+        raise errors[0]
+
+
+def _pulling(
+    run: Run, cards: Sequence[ModelCard], jobs: int
+) -> Generator[Callable[[], CacheEntry], None, None]:
+    if len(cards) == 1 or jobs == 1:  # in the main thread, which a signal ends at once
+        yield from (functools.partial(run.zoo.pull, card) for card in cards)
+        return
+    with closing(run.zoo.pull_each(cards, jobs=jobs)) as futures:
+        yield from (future.result for future in futures)
 
 
 def say_who_won(run: Run, asked: str, card: ModelCard) -> None:
@@ -49,6 +80,7 @@ def say_how_proven(run: Run, entry: CacheEntry) -> None:
         run.note(f"{entry.filename} matches {promised}; from now on {entry.digest} is demanded")
 
 
-def _line(entry: CacheEntry) -> Line:
+def line(entry: CacheEntry) -> Line:
+    """What a cached file is, for people."""
     # Not a table: each is printed when it is there, and a path that a terminal has folded is hard to copy.
     return entry.ref, str(entry.digest), size(entry.size_bytes), str(entry.path)

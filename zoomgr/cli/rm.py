@@ -9,6 +9,7 @@ import click
 
 from zoomgr.cli.run import Run, verb
 from zoomgr.cli.shown import Line, size
+from zoomgr.errors import NotCachedError
 from zoomgr.records import ModelCard
 
 
@@ -17,11 +18,14 @@ from zoomgr.records import ModelCard
 def command(run: Run, refs: tuple[str, ...]) -> None:
     """Remove weights from the cache; the file goes when no other reference has it.
 
+    Of weights of your own the name goes too.
+
     When one of several is not there, nothing is removed.
     """
     cards = {str(card.ref): card for card in map(run.zoo.resolve, refs)}
     for card in cards.values():
-        run.zoo.path(card)
+        if not run.zoo.has(card):
+            raise NotCachedError(str(card.ref))
     run.emit_each(_removed(run, list(cards.values())), _line)
 
 

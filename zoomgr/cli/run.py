@@ -15,6 +15,7 @@ from zoomgr.cli.shown import Line, drawn
 from zoomgr.errors import ZoomgrError, printable
 
 if TYPE_CHECKING:
+    from zoomgr.progress import Bars, Silence
     from zoomgr.zoo import Zoo
 
 _T = TypeVar("_T")
@@ -28,6 +29,7 @@ class Run:
         offline, cache, registry: as the options say, to the letter ('' is no folder); the environment fills
             the rest.
         quiet: no notes and no progress on stderr.
+        limit_rate: the most bytes a second that downloads take together, as the option says.
         as_json: data on stdout as JSON, one document.
         has_answered: whether stdout has an answer, so that nothing more may go there with `as_json`.
     """
@@ -36,20 +38,30 @@ class Run:
     cache: str | None = None
     registry: str | None = None
     quiet: bool = False
+    limit_rate: str | None = None
     as_json: bool = False
     has_answered: bool = field(default=False, init=False)
 
     @functools.cached_property
+    def progress(self) -> Bars | Silence:
+        """Bars where somebody can see them."""
+        from zoomgr.progress import bars_on_a_terminal
+
+        return bars_on_a_terminal(quiet=self.quiet)
+
+    @functools.cached_property
     def zoo(self) -> Zoo:
         """The Zoo that the options and the environment describe."""
-        from zoomgr.progress import bars_on_a_terminal
         from zoomgr.settings import Settings
         from zoomgr.zoo import Zoo
 
         settings = Settings.from_environment(
-            cache_dir=self.cache, registry=self.registry, offline=self.offline
+            cache_dir=self.cache,
+            registry=self.registry,
+            offline=self.offline,
+            limit_rate=self.limit_rate,
         )
-        return Zoo(settings, progress=bars_on_a_terminal(quiet=self.quiet))
+        return Zoo(settings, progress=self.progress, note=self.note)
 
     def site_hints(self, error: ZoomgrError) -> tuple[str, ...]:
         """What plugins add to an error; nothing when there never was a Zoo (a corrupt registry.toml)."""
@@ -58,7 +70,13 @@ class Run:
     def note(self, text: str) -> None:
         """A remark for people, on stderr, a line each."""
         if not self.quiet:
-            click.echo("\n".join(printable(line) for line in text.split("\n")), err=True)
+            with self.progress.aside():
+                click.echo("\n".join(printable(line) for line in text.split("\n")), err=True)
+
+    def note_further(self, errors: Iterable[ZoomgrError]) -> None:
+        """What else went wrong, beside the error that the run ends with."""
+        for error in errors:
+            self.note(f"error[{error.code}]: {error}")
 
     def emit(self, data: Any, lines: Iterable[Line]) -> None:
         """The answer on stdout: `data` with `--json`, else the lines. Once in a run."""
@@ -68,8 +86,9 @@ class Run:
 
             click.echo(json.dumps(plain(data), indent=2))
         else:
-            for line in lines:
-                click.echo(drawn(line))
+            with self.progress.aside():
+                for line in lines:
+                    click.echo(drawn(line))
 
     def emit_each(self, items: Iterable[_T], line: Callable[[_T], Line]) -> None:
         """An answer in pieces, each printed as it comes; with `--json` one list, of those that came."""

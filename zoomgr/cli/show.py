@@ -58,4 +58,5 @@ def _rows(card: ModelCard) -> Iterator[tuple[str, str]]:
 def _sized(how: Preprocess) -> str:
     height, width = how.size
     resized = f" from {'x'.join(str(n) for n in how.resize)}" if how.resize else ""
-    return f"{height}x{width}{resized}, {how.interpolation}, {how.crop}"
+    order = f", {how.channels.upper()}" if how.channels != "rgb" else ""
+    return f"{height}x{width}{resized}, {how.interpolation}, {how.crop}{order}"

@@ -18,13 +18,20 @@ def transforms(how: Preprocess) -> Callable[[Image.Image], Tensor]:
     """A torchvision transform: PIL image in RGB -> (3, height, width), float32, normalised.
 
     Bit-equal to torchvision's presets and timm's evaluation transforms, which resize the PIL image (a tensor
-    is resized to other values) and divide by 255.
+    is resized to other values) and divide by 255. The channels come in the order of `how.channels`.
     """
     from torchvision.transforms import Compose, Normalize, ToTensor
 
     normalise = Normalize(mean=list(how.mean), std=list(how.std))
-    composed: Callable[[Image.Image], Tensor] = Compose([*_geometry(how), ToTensor(), normalise])
+    reordered = [_reversed] if how.channels == "bgr" else []
+    steps = [*_geometry(how), ToTensor(), *reordered, normalise]
+    composed: Callable[[Image.Image], Tensor] = Compose(steps)
     return composed
+
+
+def _reversed(picture: Tensor) -> Tensor:
+    """RGB (3, height, width) -> BGR, or back."""
+    return picture.flip(0)
 
 
 def _geometry(how: Preprocess) -> list[Any]:
@@ -37,7 +44,8 @@ def _geometry(how: Preprocess) -> list[Any]:
         case "squash":
             return [Resize(resize, interpolation=interpolation), crop]
         case "border":
-            colour = tuple(round(255 * value) for value in how.mean)
+            mean = how.mean[::-1] if how.channels == "bgr" else how.mean
+            colour = tuple(round(255 * value) for value in mean)
             return [_KeepRatio(resize, interpolation, inside=True), _Border(how.size, colour)]
         case _ if len(resize) == 1:
             return [Resize(resize[0], interpolation=interpolation), crop]

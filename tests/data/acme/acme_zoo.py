@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoomgr.api import (
+    WHOLE,
     Adapter,
     ArchitectureFamily,
     Artifact,
@@ -24,6 +25,7 @@ from zoomgr.api import (
     Move,
     Preprocess,
     Source,
+    Span,
     TensorSpec,
     Transport,
     UnknownArchitectureError,
@@ -50,7 +52,6 @@ NAMES = {"first/w": "stem.weight", "last/w": "head.weight", "last/b": "head.bias
 
 class AcmeSource:
     name = "acme"
-    schemes: frozenset[str] = frozenset()
 
     def cards(self) -> Iterable[ModelCard]:
         yield ModelCard(
@@ -72,20 +73,18 @@ class AcmeSource:
             preprocess=Preprocess(size=(8, 8)),
         )
 
-    def locate(self, ref: ModelRef) -> ModelCard:
-        raise NotImplementedError(str(ref))
-
 
 @dataclass
 class AcmeBody:
     content: bytes
     offset: int = 0
     content_type: str = ""
-    etag: str = ""
+    validator: str = ""
+    accepts_ranges: bool = True
 
     @property
     def total_bytes(self) -> int | None:
-        return self.offset + len(self.content)
+        return len(FILE)
 
     def __iter__(self) -> Iterator[bytes]:
         yield self.content
@@ -95,8 +94,8 @@ class AcmeTransport:
     schemes = frozenset({"acme"})
     needs_network = False
 
-    def open(self, url: str, *, offset: int = 0) -> AbstractContextManager[Body]:
-        return nullcontext(AcmeBody(FILE[offset:], offset))
+    def open(self, url: str, span: Span = WHOLE) -> AbstractContextManager[Body]:
+        return nullcontext(AcmeBody(FILE[span.start : span.stop], span.start))
 
 
 class AcmeFamily:

@@ -7,13 +7,9 @@ from zoomgr.api import ModelCard, ModelRef, Source, hookimpl
 
 class TwinSource:
     name = "twin"
-    schemes: frozenset[str] = frozenset()
 
     def cards(self) -> Iterable[ModelCard]:
         yield ModelCard(ref=ModelRef("net", source="twin"))
-
-    def locate(self, ref: ModelRef) -> ModelCard:
-        raise NotImplementedError(str(ref))
 
 
 class One:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -56,15 +55,10 @@ class WheelFile:
         return f"{self.dist}=={self.version}"
 
 
-class PypiSource:
-    """Makes cards of files in wheels; it has no catalogue."""
+class PypiLocator:
+    """Makes cards of files in wheels."""
 
-    name = "pypi"
     schemes = frozenset({"pypi"})
-
-    def cards(self) -> Iterable[ModelCard]:
-        """None: what an index has is not listed."""
-        return ()
 
     def locate(self, ref: ModelRef) -> ModelCard:
         """The card of a file in a wheel; its name may promise a digest.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from zoomgr.api import Artifact, Digest, InvalidRefError, ModelCard, ModelRef, redacted
@@ -14,15 +13,10 @@ _SECRET = re.compile(r"token|secret|passw|sig|key|auth|credential|policy|x-amz-|
 _STAND_IN_DIGITS = 12
 
 
-class UrlSource:
-    """Makes cards of URLs; it has no catalogue."""
+class UrlLocator:
+    """Makes cards of URLs."""
 
-    name = "url"
     schemes = frozenset({"http", "https", "file"})
-
-    def cards(self) -> Iterable[ModelCard]:
-        """None: a URL is a location."""
-        return ()
 
     def locate(self, ref: ModelRef) -> ModelCard:
         """The card of a URL: the file, and the digest that its fragment or its file name promises.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 import stat
-from collections.abc import Iterable
 from pathlib import Path
 
 from zoomgr.api import (
@@ -21,15 +20,10 @@ from zoomgr.api import (
 )
 
 
-class LocalSource:
-    """Makes cards of local files; it has no catalogue."""
+class LocalLocator:
+    """Makes cards of local files."""
 
-    name = "local"
     schemes = frozenset({"path"})
-
-    def cards(self) -> Iterable[ModelCard]:
-        """None: a path is a location."""
-        return ()
 
     def locate(self, ref: ModelRef) -> ModelCard:
         """The card of the one file that a path or glob means; `~` is the home folder.

@@ -1,0 +1,18 @@
+"""What ResNeSt publishes, as data; docs/catalogues.md describes the rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from zoomgr.api import LibraryCatalogue
+
+
+def _make() -> dict[str, Any]:
+    from zoomgr_resnest.generate import make_catalogue
+
+    return make_catalogue()
+
+
+CATALOGUE = LibraryCatalogue("resnest", Path(__file__).with_name("catalogue.json"), _make)
+"""Its file is written by tools/make_catalogue.py."""

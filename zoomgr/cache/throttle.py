@@ -1,0 +1,34 @@
+"""A cap on bandwidth, for all downloads of a process together."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+
+class Throttle:
+    """Makes those who received bytes wait, so that on average no more than the cap arrive.
+
+    Args:
+        bytes_per_s: the cap; None for none.
+    """
+
+    def __init__(self, bytes_per_s: int | None = None) -> None:
+        self._bytes_per_s = bytes_per_s
+        self._lock = threading.Lock()
+        self._free_at = 0.0
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether there is a cap."""
+        return self._bytes_per_s is not None
+
+    def received(self, count: int, stop: threading.Event) -> None:
+        """Wait as long as so many bytes may take, or until `stop` is set."""
+        if self._bytes_per_s is None:
+            return
+        with self._lock:
+            now = time.monotonic()
+            self._free_at = max(self._free_at, now) + count / self._bytes_per_s
+            pause = self._free_at - now
+        stop.wait(pause)
