@@ -16,11 +16,11 @@ tested and emitted as JSON without parsing. Every field is positional, so an err
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 from pathlib import PurePath
-from typing import Any, ClassVar
+from typing import Any, ClassVar, dataclass_transform
 from urllib.parse import urlsplit, urlunsplit
 
 SHOWN = 8
@@ -72,16 +72,32 @@ def did_you_mean(close: tuple[str, ...]) -> str:
     return f"did you mean {' or '.join(close[:3])}?" if close else ""
 
 
-@dataclass(eq=False)
+@dataclass_transform(eq_default=False)
 class ZoomgrError(Exception):
-    """The base of all; `code` is stable and documented in docs/errors.md, `exit_code` is the command's."""
+    """The base of all; `code` is stable and documented in docs/errors.md, `exit_code` is the command's.
+
+    A subclass names its fields as a dataclass does. They are bound by one constructor for all: `@dataclass`
+    writes and compiles one for each, which costs every start of the command 20 ms.
+
+    Attributes:
+        field_names: in their order.
+    """
 
     code: ClassVar[str] = "zoomgr-error"
     exit_code: ClassVar[int] = 1
+    field_names: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
-        # Else `@dataclass` gives each class a repr of its fields, where a URL has its password and its token.
+        cls.field_names += tuple(inspect.get_annotations(cls))
+        # Else `@dataclass` gives a plugin's error a repr of its fields, where a URL has its password.
         type.__setattr__(cls, "__repr__", ZoomgrError.__repr__)
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        given = dict(zip(self.field_names, values, strict=False)) | named
+        missing = [name for name in self.field_names if name not in given and not hasattr(type(self), name)]
+        if missing or len(given) != len(values) + len(named) or not given.keys() <= {*self.field_names}:
+            raise TypeError(f"{type(self).__name__} takes {', '.join(self.field_names)}")
+        self.__dict__.update(given)
 
     def headline(self) -> str:
         """What is wrong, in one line."""
@@ -116,7 +132,7 @@ class ZoomgrError(Exception):
         return f"{type(self).__name__}({printable(self.headline())!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), tuple(getattr(self, field.name) for field in fields(self))
+        return type(self), tuple(getattr(self, name) for name in self.field_names)
 
 
 # -- 2: usage and configuration ------------------------------------------------------------------------------
@@ -129,7 +145,6 @@ class UsageError(ZoomgrError):
     exit_code = 2
 
 
-@dataclass(eq=False)
 class InvalidRefError(UsageError):
     """A reference that no grammar of docs/references.md covers."""
 
@@ -146,7 +161,6 @@ class InvalidRefError(UsageError):
         )
 
 
-@dataclass(eq=False)
 class InvalidRegistryError(UsageError):
     """A registry file that cannot be used; `line` is 1-based, 0 when unknown."""
 
@@ -164,7 +178,6 @@ class InvalidRegistryError(UsageError):
         return did_you_mean(self.close) or "docs/registry.md describes every key"
 
 
-@dataclass(eq=False)
 class InvalidSettingError(UsageError):
     """An option, argument or environment variable with a value that cannot be used."""
 
@@ -181,7 +194,6 @@ class InvalidSettingError(UsageError):
         return self.remedy
 
 
-@dataclass(eq=False)
 class PolicyRefusedError(UsageError):
     """The [policy] of a registry forbids these weights; `path` is the registry that says so."""
 
@@ -201,7 +213,6 @@ class PolicyRefusedError(UsageError):
         return "choose other weights (zoomgr list shows licences), or ask whoever keeps that registry"
 
 
-@dataclass(eq=False)
 class NameTakenError(UsageError):
     """A name that weights of one's own cannot have, because something else has it."""
 
@@ -216,7 +227,6 @@ class NameTakenError(UsageError):
         return "choose another name, e.g. TEAM/NAME@TAG; zoomgr rm removes weights of your own"
 
 
-@dataclass(eq=False)
 class UnreadableImageError(UsageError):
     """A file given as a picture that is none."""
 
@@ -241,7 +251,6 @@ class NotFoundError(ZoomgrError):
     exit_code = 3
 
 
-@dataclass(eq=False)
 class UnknownModelError(NotFoundError):
     """No registry and no catalogue has this name."""
 
@@ -260,7 +269,6 @@ class UnknownModelError(NotFoundError):
         return did_you_mean(self.close) or "zoomgr list 'PATTERN*' shows what there is"
 
 
-@dataclass(eq=False)
 class UnknownTagError(NotFoundError):
     """The model exists, but not with these weights."""
 
@@ -284,7 +292,6 @@ class UnknownTagError(NotFoundError):
         return did_you_mean(self.close) or f"zoomgr which {self.name} lists all that there is"
 
 
-@dataclass(eq=False)
 class UnknownSourceError(NotFoundError):
     """A reference names a source, or a URL scheme, that no plugin provides."""
 
@@ -303,7 +310,6 @@ class UnknownSourceError(NotFoundError):
         return did_you_mean(self.close) or "zoomgr plugins shows what is installed and what failed to load"
 
 
-@dataclass(eq=False)
 class UnknownArchitectureError(NotFoundError):
     """A card or a call names an architecture that cannot be built here."""
 
@@ -322,7 +328,6 @@ class UnknownArchitectureError(NotFoundError):
         return did_you_mean(self.close) or "name it as FAMILY/NAME, e.g. arch='torchvision/vgg16'"
 
 
-@dataclass(eq=False)
 class AmbiguousNameError(NotFoundError):
     """Several sources outside `[sources] order` have a bare name; none is guessed."""
 
@@ -340,7 +345,6 @@ class AmbiguousNameError(NotFoundError):
         return "write SOURCE/NAME, or put the source you prefer into registry.toml [sources] order"
 
 
-@dataclass(eq=False)
 class NoWeightsError(NotFoundError):
     """The model is known, but nobody publishes weights for it under this name."""
 
@@ -358,7 +362,6 @@ class NoWeightsError(NotFoundError):
         return "weights=False builds it with random weights; weights='PATH or REF' loads yours"
 
 
-@dataclass(eq=False)
 class AmbiguousPathError(NotFoundError):
     """A glob that must match one file matches several."""
 
@@ -376,7 +379,6 @@ class AmbiguousPathError(NotFoundError):
         return "narrow the pattern until one file is left"
 
 
-@dataclass(eq=False)
 class NoSuchFileError(NotFoundError):
     """A path or glob that matches nothing."""
 
@@ -391,7 +393,6 @@ class NoSuchFileError(NotFoundError):
         return did_you_mean(self.close) or "name a file, or a glob that one file matches"
 
 
-@dataclass(eq=False)
 class NotCachedError(NotFoundError):
     """A verb that works on the cache was given something that is not in it."""
 
@@ -415,7 +416,6 @@ class IntegrityError(ZoomgrError):
     exit_code = 4
 
 
-@dataclass(eq=False)
 class DigestMismatchError(IntegrityError):
     """A download is not the file that was promised; nothing was added to the cache."""
 
@@ -439,7 +439,6 @@ class DigestMismatchError(IntegrityError):
         return "the mirror may be stale; compare with the origin, or pin the digest in registry.toml [pins]"
 
 
-@dataclass(eq=False)
 class NotWeightsError(IntegrityError):
     """A server answered with a web page where weights were expected."""
 
@@ -458,7 +457,6 @@ class NotWeightsError(IntegrityError):
         return "open the URL in a browser: it is often a login, a captive portal or an expired link"
 
 
-@dataclass(eq=False)
 class TooLargeError(IntegrityError):
     """A server sends more bytes than the file can have."""
 
@@ -483,7 +481,6 @@ class TooLargeError(IntegrityError):
         )
 
 
-@dataclass(eq=False)
 class UnusableArchiveError(IntegrityError):
     """An archive that should hold weights cannot be proven or cannot be read."""
 
@@ -502,7 +499,6 @@ class UnusableArchiveError(IntegrityError):
         return "ask who published it, or name another place for the file in registry.toml"
 
 
-@dataclass(eq=False)
 class BlobAlteredError(IntegrityError):
     """A file in the cache is no longer the file that was proven."""
 
@@ -524,7 +520,6 @@ class BlobAlteredError(IntegrityError):
         return f"zoomgr verify moves it aside; then zoomgr pull {self.ref} fetches it again"
 
 
-@dataclass(eq=False)
 class VerifyFailedError(IntegrityError):
     """`zoomgr verify` found files that are not what was fetched."""
 
@@ -541,7 +536,6 @@ class VerifyFailedError(IntegrityError):
         return "they are no longer used; zoomgr pull fetches them again"
 
 
-@dataclass(eq=False)
 class UnreadableCheckpointError(IntegrityError):
     """A file that no checkpoint format can read, or that is cut or damaged."""
 
@@ -562,7 +556,6 @@ class UnreadableCheckpointError(IntegrityError):
         )
 
 
-@dataclass(eq=False)
 class UnsafeCheckpointError(IntegrityError):
     """A pickle asks for code to run; it was refused before anything ran."""
 
@@ -596,7 +589,6 @@ class NetworkError(ZoomgrError):
         return False
 
 
-@dataclass(eq=False)
 class OfflineError(NetworkError):
     """Something would need the network while offline is demanded; no socket was opened."""
 
@@ -610,7 +602,6 @@ class OfflineError(NetworkError):
         return "fetch it where there is a network, or unset ZOOMGR_OFFLINE / drop --offline"
 
 
-@dataclass(eq=False)
 class UnreachableError(NetworkError):
     """No connection, a broken one, or silence."""
 
@@ -633,7 +624,6 @@ class UnreachableError(NetworkError):
         return True
 
 
-@dataclass(eq=False)
 class UntrustedServerError(NetworkError):
     """No authority that is trusted here has signed the server's certificate, or it is another host's."""
 
@@ -652,7 +642,6 @@ class UntrustedServerError(NetworkError):
         return "where a site signs its own certificates, name its authority: REQUESTS_CA_BUNDLE=/path/ca.pem"
 
 
-@dataclass(eq=False)
 class UnsafeRedirectError(NetworkError):
     """The server sends us to a place that is less safe than its own, or in circles."""
 
@@ -674,7 +663,6 @@ _TRY_AGAIN = frozenset({408, 425, 429})  # Request Timeout, Too Early (RFC 8470)
 _SERVER_ERROR = 500
 
 
-@dataclass(eq=False)
 class HttpStatusError(NetworkError):
     """The server answered, but not with the file."""
 
@@ -706,7 +694,6 @@ class HttpStatusError(NetworkError):
                 return "try again later, or name a mirror in registry.toml [mirrors]"
 
 
-@dataclass(eq=False)
 class TruncatedBodyError(NetworkError):
     """The body ended before the length that the server announced."""
 
@@ -730,7 +717,6 @@ class TruncatedBodyError(NetworkError):
         return "the connection was cut; try again, or name a mirror in registry.toml [mirrors]"
 
 
-@dataclass(eq=False)
 class NoMirrorWorkedError(NetworkError):
     """Several URLs were tried and none gave the file; `attempts` holds (url, what happened)."""
 
@@ -749,7 +735,6 @@ class NoMirrorWorkedError(NetworkError):
         return "check the network, and the [mirrors] of registry.toml"
 
 
-@dataclass(eq=False)
 class NotOnIndexError(NetworkError):
     """The package index does not have this distribution, version or file."""
 
@@ -778,7 +763,6 @@ class AdaptError(ZoomgrError):
     exit_code = 6
 
 
-@dataclass(eq=False)
 class DoesNotFitError(AdaptError):
     """A checkpoint and a network that do not belong together; the model was not changed."""
 
@@ -809,7 +793,6 @@ class DoesNotFitError(AdaptError):
         return f"{len(names)}: {listed(names)}" if names else ""
 
 
-@dataclass(eq=False)
 class InvalidPlanError(AdaptError):
     """An adapter's mapping breaks the law of a plan (a key twice, unknown, or with a wrong shape)."""
 
@@ -827,7 +810,6 @@ class InvalidPlanError(AdaptError):
         return "this is a defect of the adapter; report it to its author with this text"
 
 
-@dataclass(eq=False)
 class UnknownAdapterError(AdaptError):
     """`match=` or a registry entry names an adapter that no plugin provides."""
 
@@ -846,7 +828,6 @@ class UnknownAdapterError(AdaptError):
         return did_you_mean(self.close) or "zoomgr plugins shows which adapters are installed"
 
 
-@dataclass(eq=False)
 class CannotAdaptStemError(AdaptError):
     """The input channels of this network cannot be changed."""
 
@@ -862,7 +843,6 @@ class CannotAdaptStemError(AdaptError):
         return "leave in_ch out, or choose a model whose stem is declared (zoomgr show NAME)"
 
 
-@dataclass(eq=False)
 class CannotAdaptHeadError(AdaptError):
     """The number of classes of this network cannot be changed."""
 
@@ -878,7 +858,6 @@ class CannotAdaptHeadError(AdaptError):
         return "leave num_classes out, or choose a model whose head is declared (zoomgr show NAME)"
 
 
-@dataclass(eq=False)
 class CannotPredictError(AdaptError):
     """`predict` needs a classifier of pictures with a known preprocessing."""
 
@@ -905,7 +884,6 @@ class PluginError(ZoomgrError):
     exit_code = 7
 
 
-@dataclass(eq=False)
 class PluginLoadError(PluginError):
     """A plugin that was needed could not be loaded; the others work."""
 
@@ -927,7 +905,6 @@ class PluginLoadError(PluginError):
         )
 
 
-@dataclass(eq=False)
 class MissingPackageError(PluginError):
     """Something needs a package that is not installed, or is there in name only."""
 
@@ -945,7 +922,6 @@ class MissingPackageError(PluginError):
         return f"pip install '{self.requirement}'"
 
 
-@dataclass(eq=False)
 class PluginConflictError(PluginError):
     """Several plugins provide one name; none of them is used for it."""
 
@@ -974,7 +950,6 @@ class CacheError(ZoomgrError):
     exit_code = 8
 
 
-@dataclass(eq=False)
 class CacheUnwritableError(CacheError):
     """The cache folder cannot be written."""
 
@@ -989,7 +964,6 @@ class CacheUnwritableError(CacheError):
         return "choose another folder with --cache DIR or ZOOMGR_CACHE=DIR"
 
 
-@dataclass(eq=False)
 class DiskFullError(CacheError):
     """The disk, or the quota, is full; what was written of the file is removed."""
 
@@ -1005,7 +979,6 @@ class DiskFullError(CacheError):
         return "free some space (zoomgr list --cached, zoomgr rm), or choose a bigger disk with --cache DIR"
 
 
-@dataclass(eq=False)
 class CacheDamagedError(CacheError):
     """A record of the cache cannot be read, or points at nothing."""
 
@@ -1020,7 +993,6 @@ class CacheDamagedError(CacheError):
         return "zoomgr verify moves damaged entries aside"
 
 
-@dataclass(eq=False)
 class OutputRefusedError(CacheError):
     """The answer cannot be written to stdout: the disk behind it is full, or the device is gone."""
 

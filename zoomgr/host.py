@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache, cached_property
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
 import pluggy
@@ -277,8 +277,15 @@ class PluginHost:
 
 
 def _dist(point: EntryPoint) -> tuple[str, str]:
+    return _name_and_version(point.dist) if point.dist else ("", "")
+
+
+@cache
+def _name_and_version(dist: Distribution) -> tuple[str, str]:
+    """Parsed once for all entry points of a distribution: its metadata holds a whole README."""
     # A distribution that was half uninstalled has no metadata, and so neither name nor version.
-    return (point.dist.name or "", point.dist.version or "") if point.dist else ("", "")
+    metadata: Any = dist.metadata or {}
+    return metadata.get("Name") or "", metadata.get("Version") or ""
 
 
 def _checked_answers(results: Iterable[Iterable[Any]], hook: str, kinds: tuple[type[T], ...]) -> list[T]:

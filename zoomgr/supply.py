@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -23,7 +22,6 @@ from zoomgr.errors import (
 )
 from zoomgr.gate import OWN_FILES, Gate
 from zoomgr.host import PluginHost
-from zoomgr.jobs import in_threads
 from zoomgr.records import Artifact, CacheEntry, Digest, ModelCard
 from zoomgr.registry import Registry
 from zoomgr.resolve import Resolver
@@ -31,6 +29,8 @@ from zoomgr.settings import Settings
 
 # What a download takes is imported when there is one: to pull what is cached must cost next to nothing.
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from zoomgr.cache.adopt import Wanted
     from zoomgr.cache.fetch import Fetcher
 
@@ -98,6 +98,8 @@ class Supply:
 
     def pull_each(self, cards: Sequence[ModelCard], jobs: int) -> Generator[Future[CacheEntry]]:
         """Pull several, `jobs` at a time; see `zoomgr.jobs.in_threads`."""
+        from zoomgr.jobs import in_threads
+
         _ = self._host.transports  # made here, not in several threads at once
         stop = Event()
         return in_threads(lambda card: self.pull(card, stop), cards, jobs=jobs, stop=stop)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +32,8 @@ from zoomgr.settings import Settings
 from zoomgr.supply import Supply
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     import torch
     from PIL import Image
     from torch import Tensor, nn

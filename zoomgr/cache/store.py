@@ -22,9 +22,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoomgr.cache.disk import Incoming, Partial, refusals, sha256_of, sync_folder, unique_name, write_whole
-from zoomgr.cache.gc import Rubbish
 from zoomgr.cache.link import Linked
 from zoomgr.cache.own import OwnCards
 from zoomgr.cache.owner import is_left
@@ -42,6 +42,9 @@ from zoomgr.errors import (
     redacted,
 )
 from zoomgr.records import CacheEntry, Digest, ModelCard
+
+if TYPE_CHECKING:
+    from zoomgr.cache.gc import Rubbish
 
 # The first line is the whole of the convention (bford.info/cachedir): backup tools look for it.
 _TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
