@@ -20,6 +20,7 @@ from servers.nginx import Nginx, serving
 
 from zoomgr.cache.gc import Rubbish
 from zoomgr.cache.store import Store
+from zoomgr.cache.throttle import Throttle
 from zoomgr.errors import CacheUnwritableError
 
 SMALL = [os.urandom(50_000 + n) for n in range(3)]
@@ -40,7 +41,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
     """A folder, a server, and a server that speaks TLS with a certificate that is trusted."""
     authority = new_authority(tmp_path / "ca.pem")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.ca_file))
-    names = [f"net{n}-{sha256(content)[:8]}.pth" for n, content in enumerate(SMALL)]
+    names = [f"net{n}.pth" for n in range(3)]
     for folder in ("disk", "www"):
         (tmp_path / folder).mkdir()
         for name, content in zip(names, SMALL, strict=True):
@@ -49,10 +50,11 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
         serving(tmp_path / "www", tmp_path / "plain") as plain,
         serving(tmp_path / "www", tmp_path / "tls", server_pem=authority.server_pem) as tls,
     ):
+        sums = [f"#sha256={sha256(content)}" for content in SMALL]
         urls = (
-            (tmp_path / "disk" / names[0]).as_uri(),
-            f"{tls.url}/{names[1]}",
-            f"{plain.url}/{names[2]}",
+            (tmp_path / "disk" / names[0]).as_uri() + sums[0],
+            f"{tls.url}/{names[1]}{sums[1]}",
+            f"{plain.url}/{names[2]}{sums[2]}",
         )
         yield Places(urls, plain, tls)
 
@@ -82,7 +84,7 @@ def test_json_is_one_list(zoomgr: Say, places: Places) -> None:
     """Of all that came, in order."""
     told = zoomgr("pull", *places.urls, "--json", "--jobs", "2")
 
-    assert [entry["filename"] for entry in told.json] == [url.rpartition("/")[2] for url in places.urls]
+    assert [entry["filename"] for entry in told.json] == ["net0.pth", "net1.pth", "net2.pth"]
     assert [entry["digest"] for entry in told.json] == [f"sha256:{sha256(content)}" for content in SMALL]
 
 
@@ -126,7 +128,7 @@ def test_one_that_fails_does_not_keep_the_others(zoomgr: Say, places: Places) ->
 @pytest.mark.parametrize("jobs", [1, 4])
 def test_the_first_error_decides_and_each_is_told(zoomgr: Say, places: Places, jobs: int) -> None:
     """First in the order of the arguments, not of time."""
-    wrong = places.plain.folder / "net-00000000.pth"
+    wrong = places.plain.folder / "net-deadbeef.pth"
     wrong.write_bytes(SMALL[0])
     bad = [f"{places.plain.url}/{wrong.name}", f"{places.plain.url}/missing.pth"]
 
@@ -184,24 +186,19 @@ def test_a_bad_rate_is_a_usage_error(zoomgr: Say, places: Places, rate: str) -> 
 def test_the_rate_reaches_the_downloads(zoomgr: Say, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of all together: option, else variable, else none."""
     caps: list[int | None] = []
-    monkeypatch.setattr("zoomgr.zoo.Throttle", _throttle_noting(caps))
+    real = Throttle.__init__
+
+    def noting(self: Throttle, bytes_per_s: int | None = None) -> None:
+        caps.append(bytes_per_s)
+        real(self, bytes_per_s)
+
+    monkeypatch.setattr(Throttle, "__init__", noting)
 
     assert zoomgr("pull", *places.urls[:2], "--limit-rate", "2G").code == 0
     monkeypatch.setenv("ZOOMGR_LIMIT_RATE", "1G")
     assert zoomgr("pull", places.urls[2]).code == 0
 
     assert caps == [2 << 30, 1 << 30]
-
-
-def _throttle_noting(caps: list[int | None]) -> type:
-    from zoomgr.cache.throttle import Throttle
-
-    class Noting(Throttle):
-        def __init__(self, bytes_per_s: int | None = None) -> None:
-            super().__init__(bytes_per_s)
-            caps.append(bytes_per_s)
-
-    return Noting
 
 
 # -- what a killed pull leaves -------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from zoomgr.cache.owner import Owner, owned_name
 from zoomgr.errors import CacheUnwritableError, DiskFullError
 from zoomgr.records import Digest
 
+_LEAVING_S = 2.0
 _NOTED_BYTES = 1 << 17  # what a kill may cost for each connection
 
 
@@ -221,13 +222,17 @@ class Download:
                 return
         raise TakenOverError
 
-    def close(self) -> None:
-        """Stop writing; what is there stays for a later process, what is not hashed yet is not waited for."""
+    def close(self, hashing_s: float = 0) -> None:
+        """Stop writing; what is there stays for a later process.
+
+        Args:
+            hashing_s: so many seconds may pass until what is there is hashed.
+        """
         with self._lock:
             if not self._is_open:
                 return
             self._is_open = False
-        self._hashing.give_up()
+        self._hashing.give_up(hashing_s)
         with suppress(OSError):
             for stop, start in self._runs.items():
                 self._journal.written(start, stop)
@@ -239,7 +244,7 @@ class Download:
 
     def leave(self) -> None:
         """Close it, and let any process go on with it."""
-        self.close()
+        self.close(_LEAVING_S)  # only what was hashed can be compared later
         hand_on(self.folder)
 
     def discard(self) -> None:

@@ -74,8 +74,16 @@ class Hashing:
             raise OSError(f"only {self._hashed_bytes} of {total_bytes} bytes were hashed")
         return Digest(self._sha256.hexdigest())
 
-    def give_up(self) -> None:
-        """End, however much is there: who stops a download does not wait until all of it is hashed."""
+    def give_up(self, after_s: float = 0) -> None:
+        """End, however much is there: who stops a download does not wait until ten gigabytes are hashed.
+
+        Args:
+            after_s: so many seconds may pass until all that is there is hashed.
+        """
+        with self._changed:
+            self._is_over = True
+            self._changed.notify()
+        self._thread.join(after_s)
         with self._changed:
             self._is_given_up = True
             self._changed.notify()
