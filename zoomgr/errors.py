@@ -717,6 +717,26 @@ class TruncatedBodyError(NetworkError):
         return "the connection was cut; try again, or name a mirror in registry.toml [mirrors]"
 
 
+class FileChangedError(NetworkError):
+    """The server's file is another one than that of which a part is here, and so each time it is asked."""
+
+    code = "file-changed"
+    url: str
+
+    @property
+    def is_transient(self) -> bool:
+        return True
+
+    def headline(self) -> str:
+        return f"{urlsplit(self.url).hostname or redacted(self.url)} gives another file each time it is asked"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "url", redacted(self.url)
+
+    def hint(self) -> str:
+        return "it may be several servers that do not agree: try again later, or name another mirror"
+
+
 class NoMirrorWorkedError(NetworkError):
     """Several URLs were tried and none gave the file; `attempts` holds (url, what happened)."""
 

@@ -100,7 +100,7 @@ class Supply:
         """Pull several, `jobs` at a time; see `zoomgr.jobs.in_threads`."""
         from zoomgr.jobs import in_threads
 
-        _ = self._host.transports  # made here, not in several threads at once
+        _ = self._host.transports, self._host.formats  # made here, not in several threads at once
         stop = Event()
         return in_threads(lambda card: self.pull(card, stop), cards, jobs=jobs, stop=stop)
 

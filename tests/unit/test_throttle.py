@@ -102,7 +102,17 @@ def test_downloads_share_the_cap(counts: list[int]) -> None:
         for count in counts:
             throttle.received(count, stop)
 
-    assert stop.pauses == pytest.approx([sum(counts[: n + 1]) / 1000 for n in range(len(counts))])
+    assert sum(stop.pauses) == pytest.approx(sum(sum(counts[: n + 1]) for n in range(len(counts))) / 1000)
+    assert max(stop.pauses) <= 30
+
+
+def test_a_long_pause_shows_that_the_process_lives(world: World) -> None:
+    """Others wait for its file, and give a silent process up."""
+    signs: list[float] = []
+
+    Throttle(10).received(1000, world, lambda: signs.append(world.now))
+
+    assert signs == [1030, 1060, 1090, 1100]
 
 
 def test_a_stop_ends_the_wait() -> None:

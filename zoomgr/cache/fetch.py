@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -18,7 +18,7 @@ from zoomgr.cache.manners import Manners
 from zoomgr.cache.member import copy_member
 from zoomgr.cache.mirrors import candidate_urls
 from zoomgr.cache.owner import key_of, last_change
-from zoomgr.cache.patience import Effort
+from zoomgr.cache.patience import Effort, StoppedError
 from zoomgr.cache.progress import Progress, SilentProgress
 from zoomgr.cache.reading import is_there
 from zoomgr.cache.store import Store
@@ -26,6 +26,7 @@ from zoomgr.cache.transfer import Transfer
 from zoomgr.cache.turns import turn
 from zoomgr.errors import (
     CacheDamagedError,
+    CacheUnwritableError,
     DigestMismatchError,
     IntegrityError,
     NetworkError,
@@ -43,6 +44,7 @@ from zoomgr.hookspecs import Body, Transport
 from zoomgr.records import ArchiveMember, Artifact, CacheEntry, Digest, Span
 
 _KEY_DIGITS = 16
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +120,10 @@ class Fetcher:
             fetched = self._entry(ref)
             if fetched and fetched != before and _fits(artifact, fetched):
                 return fetched  # another process did it meanwhile
-            while True:
-                try:
+            for _ in range(_ATTEMPTS):
+                with suppress(TakenOverError):  # by another process; look again at what is here
                     return self._fetched(artifact, ref, license, accept)
-                except TakenOverError:
-                    continue  # all of it may be in that process's hands, so look again at what is here
+        raise CacheUnwritableError(str(self._store.root), "files on their way do not stay what they were")
 
     def _fetched(
         self,
@@ -280,9 +281,14 @@ class Fetcher:
         label = f"{artifact.filename} (another process fetches it)"
         return turn(
             self._store.lock_path(key),
-            lambda: _last_change(partials, key),
+            lambda: self._sign_of_life(partials, key),
             lambda: self._progress.start(label, artifact.size_bytes),
         )
+
+    def _sign_of_life(self, partials: Path, key: str) -> float:
+        if self._manners.stop.is_set():
+            raise StoppedError
+        return _last_change(partials, key)
 
 
 def _key(artifact: Artifact, url: str) -> str:

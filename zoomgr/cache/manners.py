@@ -42,7 +42,3 @@ class Manners:
     parts: Parts = field(default_factory=Parts)
     throttle: Throttle = field(default_factory=Throttle)
     stop: threading.Event = field(default_factory=threading.Event)
-
-
-class StoppedError(Exception):
-    """Nobody wants the file any more; what is there of it is kept."""

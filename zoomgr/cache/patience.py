@@ -36,13 +36,18 @@ class Patience:
             failures: since the last new byte, this one included.
             asked_s: what the server asked for.
             spread: 0..1, at random: many processes that failed together must not come back together. Half of
-                the pause is spread so ("equal jitter": Brooker, "Exponential Backoff And Jitter", 2015).
+                the pause is spread so ("equal jitter": Brooker, "Exponential Backoff And Jitter", 2015); one
+                that was asked for is a quarter longer at most, never shorter.
         """
         if failures > self.retries or (asked_s or 0) > self.longest_asked_s:
             return None
         doubled = self.first_s * 2.0 ** min(failures - 1, _MOST_DOUBLINGS)
         own = min(self.longest_s, doubled) * (0.5 + spread / 2)
-        return max(own, asked_s or 0)
+        return max(own, (asked_s or 0) * (1 + spread / 4))
+
+
+class StoppedError(Exception):
+    """Nobody wants the file any more; what is there of it is kept."""
 
 
 class Effort:
@@ -69,6 +74,7 @@ class Effort:
 
         Raises:
             NetworkError: that error, when there is to be no further attempt.
+            StoppedError: nobody wants the file any more.
         """
         if written_bytes > self._most_bytes:
             self._most_bytes = written_bytes
@@ -76,5 +82,7 @@ class Effort:
         self._failures += 1
         asked_s = error.retry_after_s if isinstance(error, HttpStatusError) else None
         pause = self._patience.pause(self._failures, asked_s, random.random())  # noqa: S311 [no secret]
-        if not error.is_transient or pause is None or self._stop.wait(pause):
+        if not error.is_transient or pause is None:
             raise error
+        if self._stop.wait(pause):
+            raise StoppedError from error

@@ -16,11 +16,11 @@ from zoomgr.cache.download import Download
 from zoomgr.cache.extents import Extent
 from zoomgr.cache.helpers import Helpers
 from zoomgr.cache.journal import Origin
-from zoomgr.cache.manners import Manners, StoppedError
+from zoomgr.cache.manners import Manners
 from zoomgr.cache.owner import Owner
-from zoomgr.cache.patience import Effort
+from zoomgr.cache.patience import Effort, StoppedError
 from zoomgr.cache.progress import Progress
-from zoomgr.errors import HttpStatusError, NetworkError, NotWeightsError, TooLargeError
+from zoomgr.errors import FileChangedError, HttpStatusError, NetworkError, NotWeightsError, TooLargeError
 from zoomgr.hookspecs import Body
 from zoomgr.records import WHOLE, Artifact, Span
 
@@ -32,14 +32,6 @@ UNDECLARED_LIMIT_BYTES = 32 << 30
 """The most that is taken of a body whose length nobody declares; the zoos' largest file has about 10 GB."""
 
 OpenSpan = Callable[[Span], AbstractContextManager[Body]]
-
-
-class _ChangedError(NetworkError):
-    """The file is another one than that of which bytes are here: they are of no use."""
-
-    @property
-    def is_transient(self) -> bool:
-        return True
 
 
 class Transfer:
@@ -138,7 +130,7 @@ class Transfer:
                     self._receive(opened, reopen)
                 if self.download and self.download.is_sound:
                     return self.download
-                raise _ChangedError
+                raise FileChangedError(self._url)
             except NetworkError as error:
                 self._end_helpers()
                 if _is_of_no_use(error):
@@ -181,7 +173,7 @@ class Transfer:
             origin = Origin.of(self._url, body.validator, total_bytes, Owner.here().boot)
             download = self.download = Download.begin(self._partials, self._key, origin)
         elif body.offset != asked.start or not self._is_same(download, body):
-            raise _ChangedError
+            raise FileChangedError(self._url)
         elif not self._is_from_here(download):
             self.has_kept_bytes = True
         if self._advance is None:
@@ -238,7 +230,7 @@ class Transfer:
         position, stop = piece
         with reopen(self._span(download, piece)) as body:
             if (body.offset, body.total_bytes) != (position, download.origin.total_bytes):
-                raise _ChangedError
+                raise FileChangedError(self._url)
             for chunk in body:
                 if halt and halt.is_set():
                     return
@@ -248,11 +240,11 @@ class Transfer:
     def _put(self, download: Download, position: int, chunk: bytes) -> None:
         self._check_stop()
         if not download.is_sound:
-            raise _ChangedError
+            raise FileChangedError(self._url)
         download.write(position, chunk)
         if self._advance:
             self._advance(len(chunk))
-        self._manners.throttle.received(len(chunk), self._manners.stop)
+        self._manners.throttle.received(len(chunk), self._manners.stop, download.touch)
 
     def _check_stop(self) -> None:
         if self._manners.stop.is_set():
@@ -313,6 +305,6 @@ class Transfer:
 
 def _is_of_no_use(error: NetworkError) -> bool:
     """Whether what is here cannot be continued: another version, or a length that was wrong."""
-    if isinstance(error, _ChangedError):
+    if isinstance(error, FileChangedError):
         return True
     return isinstance(error, HttpStatusError) and error.status == _RANGE_NOT_SATISFIABLE
