@@ -148,7 +148,6 @@ def test_fifty_kills_cost_little_and_spoil_nothing(
     assert upcoming.answer() == f"sha256:{digest}"
     twice = received_bytes(root) - FILE_BYTES
     assert len(nginx.requests()) > KILLS * 0.8  # most were killed while they fetched
-    sys.stderr.write(f"TWICE {twice / FILE_BYTES:.1%} {len(nginx.requests())}\n")
     assert twice < FILE_BYTES / 10
     assert [path for path in left_behind(root) if "partial" in path] == []
 
