@@ -32,6 +32,7 @@ _HEADER = struct.Struct("<4s2xHH4x4xLLHH")
 _SIGNATURE = b"PK\x03\x04"
 _STORED, _DEFLATED = 0, 8
 _ENCRYPTED, _SIZES_FOLLOW = 0x1, 0x8
+_CHUNK_BYTES = 1 << 20  # a byte may unpack to a thousand
 _PUBLISHED = "gluoncv-torch catalogue"
 
 
@@ -110,14 +111,13 @@ class ZipMember:
     def _inflated(self) -> Iterator[bytes]:
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         packed = self._ahead
-        while True:
+        while not inflate.eof:
             try:
-                yield inflate.decompress(packed)
+                chunk = inflate.decompress(packed or self._next(), _CHUNK_BYTES)
             except zlib.error as error:
                 raise self._unusable(str(error)) from error
-            if inflate.eof:
-                return
-            packed = self._next()
+            yield chunk
+            packed = inflate.unconsumed_tail
 
     def _stored(self) -> Iterator[bytes]:
         left = self.total_bytes or 0

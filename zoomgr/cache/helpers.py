@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 from zoomgr.cache.extents import Extent
 
@@ -28,9 +29,12 @@ class Helpers:
         self._fetch = fetch
         self._lock = threading.Lock()
         self._halt = threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(count)]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+        with suppress(RuntimeError):  # the system gives no more threads: fewer do
+            for _ in range(count):
+                thread = threading.Thread(target=self._run, daemon=True)
+                thread.start()
+                self._threads.append(thread)
 
     def take(self) -> Extent | None:
         """The next piece; None when all are taken."""

@@ -297,7 +297,7 @@ class Store(CacheReader):
                 return 0
         taken = self._taken(item.path)
         with refusals(item.path):
-            if taken and taken.is_dir():
+            if taken and taken.is_dir() and not taken.is_symlink():
                 shutil.rmtree(taken)
             elif taken:
                 taken.unlink()

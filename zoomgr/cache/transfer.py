@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,7 +26,7 @@ from zoomgr.hookspecs import Body
 from zoomgr.records import WHOLE, Artifact, Span
 
 _WORTH_KEEPING_BYTES = 1 << 20
-_RANGE_NOT_SATISFIABLE = 416
+_NO_PART = frozenset({206, 416})  # another part than was asked for (see `HttpBody`), or none
 _ROUNDING = 1.02  # catalogues give sizes in megabytes, of 10**6 or 2**20 bytes, rounded
 _ROUNDING_BYTES = 1 << 20
 UNDECLARED_LIMIT_BYTES = 32 << 30
@@ -62,6 +63,7 @@ class Transfer:
         self._shown = ExitStack()
         self._advance: Callable[[int], None] | None = None
         self._helpers: Helpers | None = None
+        self._has_parts = True
         self.download = Download.take_over(partials, key)
         self.has_kept_bytes = self.download is not None
         if self.download and not self._can_go_on(self.download):
@@ -133,18 +135,25 @@ class Transfer:
                 raise FileChangedError(self._url)
             except NetworkError as error:
                 self._end_helpers()
-                if _is_of_no_use(error):
+                fault = FileChangedError(self._url) if self._is_no_part(error) else error
+                if isinstance(fault, FileChangedError):
+                    self._has_parts = False  # or none that fit together: one connection, from the beginning
                     self.start_over()
                 if self.download:
                     self.download.touch()
-                effort.failed(error, self.download.written_bytes if self.download else 0)
+                effort.failed(fault, self.download.written_bytes if self.download else 0)
                 opened = reopen(self.wanted)
+
+    def _is_no_part(self, error: NetworkError) -> bool:
+        """Whether the server cannot continue what is here; all of the file it may give."""
+        return self.download is not None and isinstance(error, HttpStatusError) and error.status in _NO_PART
 
     def _receive(self, opened: AbstractContextManager[Body], reopen: OpenSpan) -> None:
         asked = self.wanted
         with opened as body:
+            chunks = self._weights(body)  # before what is here makes room for it
             download = self._accepted(body, asked)
-            self._read_on(download, body, asked.stop if body.offset else None, reopen)
+            self._read_on(download, body, chunks, asked.stop if body.offset else None, reopen)
         total_bytes = download.origin.total_bytes
         while total_bytes is not None and (piece := self._next_piece(download, total_bytes)):
             self._fetch(download, piece, reopen)
@@ -199,11 +208,18 @@ class Transfer:
 
     # -- bytes -----------------------------------------------------------------------------------------------
 
-    def _read_on(self, download: Download, body: Body, stop: int | None, reopen: OpenSpan) -> None:
-        """Take a body up to `stop`, and look for help when that takes long."""
+    def _read_on(
+        self,
+        download: Download,
+        body: Body,
+        chunks: Iterable[bytes],
+        stop: int | None,
+        reopen: OpenSpan,
+    ) -> None:
+        """Take a body, in chunks, up to `stop`, and look for help when that takes long."""
         began, position = time.monotonic(), body.offset
         limit = self._limit(download.origin.total_bytes)
-        for chunk in self._weights(body):
+        for chunk in chunks:
             self._put(download, position, chunk)
             position += len(chunk)
             if position > limit:
@@ -213,15 +229,15 @@ class Transfer:
             if stop is not None and position >= stop:
                 return
 
-    def _weights(self, body: Body) -> Iterator[bytes]:
-        """The chunks of a body that is no web page."""
+    def _weights(self, body: Body) -> Iterable[bytes]:
+        """The chunks of a body that is no web page, which is found out at once."""
         chunks = iter(body)
-        if body.offset == 0:
-            head = head_of(chunks)
-            if is_web_page(head, body.content_type):
-                raise NotWeightsError(self._artifact.filename, self._url, body.content_type)
-            yield head
-        yield from chunks
+        if body.offset:
+            return chunks
+        head = head_of(chunks)
+        if is_web_page(head, body.content_type):
+            raise NotWeightsError(self._artifact.filename, self._url, body.content_type)
+        return chain((head,), chunks)
 
     def _fetch(
         self, download: Download, piece: Extent, reopen: OpenSpan, halt: threading.Event | None = None
@@ -229,7 +245,7 @@ class Transfer:
         """Ask for a piece and take it; the connection's own, or in a helper's thread, which `halt` ends."""
         position, stop = piece
         with reopen(self._span(download, piece)) as body:
-            if (body.offset, body.total_bytes) != (position, download.origin.total_bytes):
+            if body.offset != position or not self._is_same(download, body):
                 raise FileChangedError(self._url)
             for chunk in body:
                 if halt and halt.is_set():
@@ -262,7 +278,7 @@ class Transfer:
         parts, total_bytes = self._manners.parts, download.origin.total_bytes
         position, stop = rest
         end = (total_bytes or 0) if stop is None else stop
-        is_allowed = body.accepts_ranges and not self._manners.throttle.is_capped
+        is_allowed = self._has_parts and body.accepts_ranges and not self._manners.throttle.is_capped
         if end - position < parts.least_bytes or not is_allowed or not self._can_go_on(download):
             return stop
         ahead = position + parts.piece_bytes
@@ -297,14 +313,12 @@ class Transfer:
             self.download.discard()
 
     def _is_worth_keeping(self, download: Download, error: BaseException | None) -> bool:
-        """Whether a later process can go on with it: after a fault of the network, or when it was stopped."""
-        may_go_on = isinstance(error, NetworkError | StoppedError | KeyboardInterrupt | SystemExit)
+        """Whether a later process can go on with it: after a fault of the network, or when it was stopped.
+
+        Also when a login page came in place of the rest: none of it was written.
+        """
+        may_go_on = isinstance(
+            error, NetworkError | NotWeightsError | StoppedError | KeyboardInterrupt | SystemExit
+        )
         is_enough = download.written_bytes >= _WORTH_KEEPING_BYTES and download.origin.total_bytes is not None
         return may_go_on and is_enough and self._can_go_on(download)
-
-
-def _is_of_no_use(error: NetworkError) -> bool:
-    """Whether what is here cannot be continued: another version, or a length that was wrong."""
-    if isinstance(error, FileChangedError):
-        return True
-    return isinstance(error, HttpStatusError) and error.status == _RANGE_NOT_SATISFIABLE
