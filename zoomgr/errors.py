@@ -32,6 +32,7 @@ def redacted(url: str) -> str:
     url = plain_url(url)
     try:
         parts = urlsplit(url)
+        _ = parts.port  # of user:pa/ss@host it is `pa`
     except ValueError:  # malformed; what may be a password or a query is dropped all the same
         return url.rpartition("@")[2].partition("?")[0]
     if not parts.scheme or parts.scheme == "file":
@@ -792,6 +793,7 @@ class DoesNotFitError(AdaptError):
     unexpected: tuple[str, ...]
     mismatched: tuple[str, ...]
     matched: int
+    remedy: str = ""
 
     def headline(self) -> str:
         return f"{self.what}: the checkpoint does not fit the network ({self.matched} tensors match)"
@@ -802,6 +804,8 @@ class DoesNotFitError(AdaptError):
         yield "other shape", self._counted(self.mismatched)
 
     def hint(self) -> str:
+        if self.remedy:
+            return self.remedy
         if not self.matched:
             return (
                 "nothing matches: is it the right architecture? match='ADAPTER' translates foreign key names"

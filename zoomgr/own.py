@@ -11,6 +11,7 @@ from zoomgr.cache.disk import sha256_of
 from zoomgr.cache.store import Store
 from zoomgr.checkpoint import inspect
 from zoomgr.errors import (
+    DoesNotFitError,
     InvalidRefError,
     InvalidSettingError,
     NameTakenError,
@@ -203,4 +204,8 @@ def check_fit(card: ModelCard, local: ModelRef, host: PluginHost, resolver: Reso
         inspect(path, tuple(host.formats.items.values()))
         return
     loader = Loader(host, resolver, lambda _: (path, None))
-    loader.prepare(replace(card, ref=local), weights=True, request=Request())
+    try:
+        loader.prepare(replace(card, ref=local), weights=True, request=Request())
+    except DoesNotFitError as error:
+        error.remedy = "say which network it is for (--arch, --num-classes, --in-ch)"
+        raise

@@ -20,6 +20,7 @@ VERSION = 1
 SOURCE = "registry"
 """What stands before the slash of a reference to a registry's own model."""
 
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
 _SECTIONS = ("version", "sources", "models", "aliases", "pins", "mirrors", "tokens", "policy")
 _MODEL_KEYS: Mapping[str, type | tuple[type, ...]] = {
     "arch": str,
@@ -133,15 +134,30 @@ class _File:
         tokens = self.each("tokens", str, variable_name)
         return Registry(
             models={name: self.model(name, entry) for name, entry in models.items()},
-            aliases=self.each("aliases", str, ModelRef.parse),
+            aliases=self.aliases(),
             order=tuple(self.names("sources", "order", sources.get("order", []))),
             pins={str(self.convert("pins", key, key, _pinnable)): digest for key, digest in pins.items()},
-            mirrors=self.each("mirrors", list, _places),
+            mirrors=self.mirrors(),
             tokens={
                 self.convert("tokens", key, key, origin_with_token): name for key, name in tokens.items()
             },
             policy=self.policy() if "policy" in self.data else None,
         )
+
+    def aliases(self) -> dict[str, ModelRef]:
+        aliases: dict[str, ModelRef] = self.each("aliases", str, ModelRef.parse)
+        for name in aliases:
+            self.convert("aliases", name, name, _plain_name)
+        return aliases
+
+    def mirrors(self) -> dict[str, tuple[str, ...]]:
+        mirrors: dict[str, tuple[str, ...]] = self.each("mirrors", list, _places)
+        for prefix in mirrors:
+            self.convert("mirrors", prefix, prefix, _prefix)
+        return {
+            prefix: tuple(f"{place.rstrip('/')}/" if prefix.endswith("/") else place for place in places)
+            for prefix, places in mirrors.items()
+        }
 
     def policy(self) -> Policy:
         entry = self.section("policy")
@@ -166,6 +182,9 @@ class _File:
         if "arch" in entry:
             self.convert(table, "arch", entry["arch"], _architecture)
         labels = entry.get("labels", "")
+        if isinstance(labels, list) and len(labels) != entry.get("num_classes", len(labels)):
+            problem = f"{table}.labels has {len(labels)} names for {entry['num_classes']} classes"
+            self.fail(table, "labels", problem)
         return ModelCard(
             ref=ModelRef(name, source=SOURCE),
             arch=entry.get("arch", ""),
@@ -187,6 +206,8 @@ class _File:
         urls = self.names(table, "urls", entry.get("urls", [entry["url"]] if "url" in entry else []))
         if not urls:
             return None
+        for url in urls:
+            self.convert(table, "url" if "url" in entry else "urls", url, _url)
         digest = self.convert(table, "sha256", entry["sha256"], Digest.parse) if "sha256" in entry else None
         return Artifact(
             urls=urls,
@@ -259,8 +280,20 @@ def _texts(values: Any) -> tuple[str, ...]:
     return tuple(values)
 
 
+def _url(text: str) -> str:
+    if ModelRef.parse(text).scheme in {"", "path"}:
+        raise ValueError(f"{redacted(text)!r} is no URL; that of a file is file:///PATH")
+    return text
+
+
+def _prefix(text: str) -> str:
+    if not _SCHEME.match(text):
+        raise ValueError("a mirror stands for the beginning of URLs, with their scheme: https://HOST/")
+    return text
+
+
 def _places(values: Any) -> tuple[str, ...]:
-    """URLs, or absolute paths as file URLs; what stands in for a prefix ends as it does."""
+    """URLs, or absolute paths as file URLs."""
     return tuple(map(place_url, _texts(values)))
 
 

@@ -70,9 +70,7 @@ class Resolver:
             return self._pinned(self._host.get_locator(ref.scheme).locate(ref))
         named = self._named(ref) or self._timm_spelling(ref)
         if not named:
-            raise UnknownModelError(
-                str(ref), close_matches(ref.name, self._names(ref.source)), self._asked(ref)
-            )
+            raise UnknownModelError(str(ref), self._close(ref), self._asked(ref))
         return self._pinned(self._completed(self._tagged(ref, named)))
 
     def candidates(self, text: str) -> tuple[ModelCard, ...]:
@@ -232,8 +230,8 @@ class Resolver:
         """
         for text in self._registry.pins:
             ref = ModelRef.parse(text)
-            if ref.source in self._host.sources.items:
-                known = [str(card.ref) for card in self._host.cards(ref.source)]
+            if ref.source == SOURCE or ref.source in self._host.sources.items:
+                known = [str(card.ref) for card in self._cards(ref.source)]
                 if text not in known:
                     problem = f"{ref.source} lists no {text}"
                     raise InvalidRegistryError("[pins]", 0, problem, close_matches(text, known))
@@ -263,7 +261,13 @@ class Resolver:
 
     def _names(self, source: str) -> set[str]:
         sources = [source] if source else self._source_names()
-        return {card.ref.name for name in sources for card in self._cards(name)} | set(self._registry.aliases)
+        names = {card.ref.name for name in sources for card in self._cards(name)}
+        return names if source else names | set(self._registry.aliases)
+
+    def _close(self, ref: ModelRef) -> tuple[str, ...]:
+        """References that look like one: of its source, where it names one."""
+        close = close_matches(ref.name, self._names(ref.source))
+        return tuple(f"{ref.source}/{name}" for name in close) if ref.source else close
 
     def _asked(self, ref: ModelRef) -> tuple[str, ...]:
         return (

@@ -17,6 +17,7 @@ from zoomgr.errors import InvalidSettingError, reason_of, redacted
 _RATE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)([KMG]?)", re.IGNORECASE)
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _RETRIES = 4
+_MOST_DIGITS = 9  # of a count; Python itself refuses to read one of thousands
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"", "0", "false", "no", "off"})
@@ -116,6 +117,8 @@ def place_url(text: str) -> str:
     parts = urlsplit(text)
     if not _SCHEME.fullmatch(parts.scheme) or not (parts.hostname or parts.scheme == "file"):
         raise ValueError("it names no host")
+    if parts.scheme == "file" and parts.hostname not in {None, "localhost"}:
+        raise ValueError("a file URL has three slashes: file:///PATH")
     if parts.query or parts.fragment:
         raise ValueError("no path can be added to a URL with a query or a fragment")
     return text
@@ -170,7 +173,7 @@ def _count(environ: Mapping[str, str], name: str, otherwise: int) -> int:
     text = environ.get(name, "")
     if not text:
         return otherwise
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > _MOST_DIGITS:
         raise InvalidSettingError(name, text, "it is no count", "write 0, 1, 2, …")
     return int(text)
 

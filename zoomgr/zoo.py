@@ -25,6 +25,7 @@ from zoomgr.records import (
     LoadPlan,
     LoadReport,
     ModelCard,
+    ModelRef,
 )
 from zoomgr.registry import Registry
 from zoomgr.resolve import Ref, Resolver
@@ -207,7 +208,7 @@ class Zoo:
         from zoomgr.own import Said
 
         said = Said(arch, num_classes, in_ch, tuple(labels), license, notes, adapter)
-        local = self.resolve(Path(file))
+        local = self.resolve(ModelRef(str(file), scheme="path"))  # to the letter, also if it is a URL
         self.file(local)  # refuses a format, and a file that is not what its own name promises
         return self._shelf.add(local, name, said, replace_other=replace)
 

@@ -49,8 +49,9 @@ class StoreLocator:
 def _split(text: str) -> SplitResult:
     try:
         url = urlsplit(text)
+        _ = url.port  # raises where a slash in a password ends the host
     except ValueError as error:
-        raise InvalidRefError(redacted(text), str(error)) from error
+        raise InvalidRefError(redacted(text), "it is malformed") from error  # the reason quotes passwords
     if not url.netloc.rpartition("@")[2]:
         raise InvalidRefError(redacted(text), "it names no bucket and no host")
     return url

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from zoomgr.api import WHOLE, Body, NoSuchFileError, Span, TruncatedBodyError, redacted
+from zoomgr.api import WHOLE, Body, NoSuchFileError, Span, TruncatedBodyError, UnreachableError, redacted
 from zoomgr_fsspec.faults import translated
 from zoomgr_fsspec.known_hosts import known_hosts_policy
 from zoomgr_fsspec.locator import SCHEMES
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES = 1 << 22  # a request each, so not too small
 _AHEAD = 64  # requests of 32 KiB
+_CONNECT_S, _SILENCE_S = 10.0, 60.0  # as `HttpClient` has them; paramiko would wait for ever
 _VERSIONS = (
     "ETag",
     "etag",
@@ -89,16 +90,20 @@ class StoreTransport:
             InvalidRefError: the URL is none that the client understands.
             UnreachableError: no connection, or a broken one.
         """
-        with translated(url):
-            store = self._store(url)
-            path = store._strip_protocol(url)  # noqa: SLF001 [what fsspec's plugins implement]
-            store.invalidate_cache(path)
-            info = store.info(path)
-            if info.get("type", "file") != "file":
-                raise NoSuchFileError(redacted(url))
-            file = store.open(path, "rb", cache_type="none")
-        with file:
-            yield StoreBody(url, file, span, info)
+        try:
+            with translated(url):
+                store = self._store(url)
+                path = store._strip_protocol(url)  # noqa: SLF001 [what fsspec's plugins implement]
+                store.invalidate_cache(path)
+                info = store.info(path)
+                if info.get("type", "file") != "file":
+                    raise NoSuchFileError(redacted(url))
+                file = store.open(path, "rb", cache_type="none")
+            with file:
+                yield StoreBody(url, file, span, info)
+        except UnreachableError:
+            self._own.__dict__.clear()  # what holds a connection, which may be broken; the next is made anew
+            raise
 
     def _store(self, url: str) -> AbstractFileSystem:
         """The client for a URL: one for all threads where fsspec makes it so, else one for each."""
@@ -119,16 +124,19 @@ def _kept(
 ) -> AbstractFileSystem:
     if key not in known:
         # fsspec's own cache is of the process: it would keep what the environment said of logins long ago.
-        known[key] = kind(**options, **_safer(kind), skip_instance_cache=True)
+        known[key] = _made(kind, options)
     return known[key]
 
 
-def _safer(kind: type[AbstractFileSystem]) -> dict[str, Any]:
-    """What a client must be told to check whom it speaks to."""
+def _made(kind: type[AbstractFileSystem], options: Mapping[str, Any]) -> AbstractFileSystem:
+    """A client; one of SFTP checks whom it speaks to, and gives up a server that is silent."""
     protocols = {kind.protocol} if isinstance(kind.protocol, str) else {*kind.protocol}
     if "sftp" not in protocols:
-        return {}
-    return {"host_key_policy": known_hosts_policy()}
+        return kind(**options, skip_instance_cache=True)
+    safer = {"host_key_policy": known_hosts_policy(), "timeout": _CONNECT_S}
+    store: Any = kind(**options, **safer, skip_instance_cache=True)
+    store.ftp.get_channel().settimeout(_SILENCE_S)
+    return store
 
 
 def _validator(info: Mapping[str, Any]) -> str:

@@ -111,13 +111,17 @@ class ZipMember:
     def _inflated(self) -> Iterator[bytes]:
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         packed = self._ahead
-        while not inflate.eof:
+        while True:
             try:
-                chunk = inflate.decompress(packed or self._next(), _CHUNK_BYTES)
+                chunk = inflate.decompress(packed, _CHUNK_BYTES)
             except zlib.error as error:
                 raise self._unusable(str(error)) from error
             yield chunk
+            if inflate.eof:
+                return
             packed = inflate.unconsumed_tail
+            if not packed and len(chunk) < _CHUNK_BYTES:  # else more of what it has may come out
+                packed = self._next()
 
     def _stored(self) -> Iterator[bytes]:
         left = self.total_bytes or 0

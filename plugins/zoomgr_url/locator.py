@@ -46,7 +46,7 @@ def _split(text: str) -> SplitResult:
         url = urlsplit(text)
         host, _ = url.hostname, url.port  # both raise for a malformed one
     except ValueError as error:
-        raise InvalidRefError(redacted(text), str(error)) from error
+        raise InvalidRefError(redacted(text), "it is malformed") from error  # the reason quotes passwords
     if not host and url.scheme != "file":
         raise InvalidRefError(redacted(text), "it names no host")
     return url

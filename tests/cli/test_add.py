@@ -76,6 +76,31 @@ def test_rm_removes_the_name_too(zoomgr: Say, tiny: Path) -> None:
     assert zoomgr("show", "own/cells").code == 3
 
 
+def test_labels_may_begin_with_the_mark_of_a_windows_editor(zoomgr: Say, tiny: Path, tmp_path: Path) -> None:
+    """It is no part of the first label."""
+    (tmp_path / "labels.txt").write_bytes(b"\xef\xbb\xbfcat\r\ndog\r\ncow\r\n")
+
+    zoomgr("add", tiny, "--name", "x", "--num-classes", "3", "--labels", tmp_path / "labels.txt")
+
+    assert zoomgr("show", "own/x", "--json").json["labels"] == ["cat", "dog", "cow"]
+
+
+def test_a_url_is_no_file(zoomgr: Say) -> None:
+    """It is shown as it was written."""
+    told = zoomgr("add", "https://host/x.pth", "--name", "x")
+
+    assert told.code == 3
+    assert "https://host/x.pth matches no file" in told.err
+
+
+def test_what_does_not_fit_gets_the_options_that_say_more(zoomgr: Say, tiny: Path) -> None:
+    """There is no --partial here."""
+    told = zoomgr("add", tiny, "--name", "x", "--arch", "acme/tiny")
+
+    assert "--num-classes" in told.err
+    assert "--partial" not in told.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [

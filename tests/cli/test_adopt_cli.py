@@ -56,6 +56,7 @@ def test_adopt_says_when_there_is_nothing(zoomgr: Say) -> None:
     told = zoomgr("adopt")
 
     assert (told.code, told.out, told.err.strip()) == (0, "", "no tool keeps anything here")
+    assert zoomgr("adopt", "--json").json == []
 
 
 def test_pull_says_where_it_took_the_file_from(zoomgr: Say, kept: Path) -> None:

@@ -98,6 +98,17 @@ def test_what_is_named_twice_is_pulled_once(zoomgr: Say, places: Places) -> None
     assert len(places.plain.requests()) == 1
 
 
+@pytest.mark.parametrize("turned", [False, True], ids=["promised first", "promised last"])
+def test_a_promise_counts_wherever_it_stands(zoomgr: Say, places: Places, *, turned: bool) -> None:
+    """One URL, with and without its digest, is one reference; no promise is lost by it."""
+    plain = places.urls[2].partition("#")[0]
+    urls = [f"{plain}#sha256={'0' * 64}", plain]
+
+    told = zoomgr("pull", *(reversed(urls) if turned else urls), "--jobs", 1)
+
+    assert told.code == 4
+
+
 def test_they_come_at_once(zoomgr: Say) -> None:
     """Each of three answers waits for the other two requests."""
     together = threading.Barrier(3)

@@ -85,6 +85,31 @@ def test_pull_says_who_won_and_who_else_has_the_name(zoomgr: Say) -> None:
     assert "25,557,032" in told.out
 
 
+def test_who_names_a_source_is_not_told_of_others(zoomgr: Say) -> None:
+    """Nothing had to win; only the tag is news."""
+    told = zoomgr("show", "torchvision/resnet50")
+
+    assert told.err == "torchvision/resnet50 is torchvision/resnet50@imagenet1k_v2\n"
+
+
+def test_show_does_not_guess_what_a_lone_file_is(zoomgr: Say) -> None:
+    """Of a file without an architecture neither task nor channels are known."""
+    shown = zoomgr("show", "https://host/x.pth").out
+
+    assert "task" not in shown
+    assert "channels" not in shown
+
+
+def test_a_file_of_ones_own_may_change(zoomgr: Say, tmp_path: Path) -> None:
+    """So nothing is said of a digest that is demanded from now on."""
+    (tmp_path / "x.pth").write_bytes(b"one")
+    told = zoomgr("pull", tmp_path / "x.pth")
+    (tmp_path / "x.pth").write_bytes(b"other")
+
+    assert (told.code, told.err) == (0, "")
+    assert zoomgr("pull", tmp_path / "x.pth").code == 0
+
+
 def test_list_shows_what_is_cached(zoomgr: Say) -> None:
     """By glob, of one source, or of the cache."""
     zoomgr("pull", "tiny")

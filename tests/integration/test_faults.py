@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from zoomgr.cache.store import Store
 from zoomgr.errors import (
     DigestMismatchError,
     HttpStatusError,
+    NotWeightsError,
     TooLargeError,
     TruncatedBodyError,
     UnsafeRedirectError,
@@ -153,6 +155,52 @@ def test_a_server_that_ignores_if_range_is_found_out(store: Store) -> None:
 
     assert entry.path.read_bytes() == NEXT
     assert starts(server) == [0, 2_000_000, 0]
+
+
+def without_condition(asked: Asked) -> Asked:
+    """What a server that does not know If-Range sees of a request."""
+    return {name: text for name, text in asked.items() if name != "if-range"}
+
+
+def in_full(asked: Asked) -> Answer:
+    """All of the file as an answer to a request for a part of it, as if that was the part."""
+    answer = whole({})
+    if "range" not in asked:
+        return answer
+    said = f"bytes 0-{len(CONTENT) - 1}/{len(CONTENT)}"
+    return replace(answer, status=206, headers={**answer.headers, "Content-Range": said})
+
+
+@pytest.mark.parametrize(
+    "refusing",
+    [
+        in_full,
+        lambda asked: Answer(b"no such part", 416) if "range" in asked else whole(asked),
+    ],
+    ids=["the whole as a part", "no part"],
+)
+def test_a_server_whose_parts_cannot_be_used_is_asked_for_the_whole(
+    store: Store, refusing: Callable[[Asked], Answer]
+) -> None:
+    """Else what an earlier attempt has left would stand in the way for ever."""
+    with answering({"/x.pth": in_turn(lambda asked: cut(whole(asked), 2_000_000), refusing)}) as server:
+        entry = fetch(store, server)
+
+    assert entry.digest == DIGEST
+    assert starts(server) == [0, 2_000_000, 0]
+
+
+def test_a_login_page_in_place_of_the_rest_costs_nothing(store: Store) -> None:
+    """On a train: what had come before is continued behind the login."""
+    page = Answer(b"<html>please log in</html>", headers={"Content-Type": "text/html"})
+    with answering({"/x.pth": in_turn(lambda asked: cut(whole(asked), 2_000_000), lambda _: page)}) as server:
+        with pytest.raises(NotWeightsError):
+            fetch(store, server)
+        server.answers["/x.pth"] = whole
+        entry = fetch(store, server)
+
+    assert entry.digest == DIGEST
+    assert starts(server) == [0, 2_000_000, 2_000_000]
 
 
 def test_a_file_without_a_version_is_continued_only_when_its_digest_is_promised(store: Store) -> None:
@@ -398,3 +446,89 @@ def test_a_part_of_another_version_is_not_used(store: Store) -> None:
         entry = fetch(store, server, None, parts=AT_ONCE)
 
     assert entry.path.read_bytes() == NEXT
+
+
+def test_a_part_of_another_version_is_found_out_without_if_range(store: Store) -> None:
+    """A server that does not know it gives the part; its ETag tells, and no file is made of two versions."""
+    asked_so_far: list[int] = []
+
+    def changing(asked: Asked) -> Answer:
+        asked_so_far.append(start_of(asked))
+        now = whole if len(asked_so_far) < 5 else file_of(NEXT, '"v2"')
+        return now(without_condition(asked))
+
+    with answering({"/x.pth": changing}) as server:
+        entry = fetch(store, server, None, parts=AT_ONCE)
+
+    assert entry.path.read_bytes() == NEXT
+
+
+@pytest.mark.parametrize("answer", [lambda _: whole({}), in_full], ids=["200", "206"])
+def test_a_server_that_only_says_that_it_gives_parts_is_asked_for_the_whole(
+    store: Store, answer: Callable[[Asked], Answer]
+) -> None:
+    """A proxy may pass on `Accept-Ranges` and nothing else of it."""
+    with answering({"/x.pth": answer}) as server:
+        entry = fetch(store, server, parts=AT_ONCE)
+
+    assert entry.digest == DIGEST
+
+
+def test_a_system_that_gives_no_more_threads_gives_the_file_all_the_same(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One connection does the work of all."""
+    really = threading.Thread.start
+
+    def start(self: threading.Thread) -> None:
+        if "Helpers" in repr(vars(self)["_target"]):
+            raise RuntimeError("can't start new thread")
+        really(self)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with answering({"/x.pth": whole}) as server:
+        entry = fetch(store, server, parts=AT_ONCE)
+
+    assert entry.digest == DIGEST
+
+
+@pytest.mark.parametrize("promised", [DIGEST, None], ids=["whole", "none"])
+def test_what_comes_twice_is_shown_once(store: Store, promised: Digest | None) -> None:
+    """Parts that overlap, connections that break, a file that changes: a bar never goes beyond its end."""
+    bar = Bar()
+    asked_so_far: list[int] = []
+
+    def flaky(asked: Asked) -> Answer:
+        asked_so_far.append(start_of(asked))
+        if len(asked_so_far) == 7:
+            return file_of(CONTENT, '"v2"')(asked)
+        return cut(whole(asked), 60_000) if len(asked_so_far) % 5 == 3 else whole(asked)
+
+    with answering({"/x.pth": flaky}) as server:
+        artifact = Artifact((f"{server.url}/x.pth",), "x.pth", None, promised)
+        http = {"http": HttpTransport()}
+        manners = Manners(Patience(first_s=0, retries=40), AT_ONCE)
+        Fetcher(store, http, {}, manners=manners, progress=bar).fetch(artifact, ref="x", license="")
+
+    assert bar.shown[-1] == len(CONTENT)
+    assert max(bar.shown) == len(CONTENT)
+    assert min(bar.shown) >= 0
+
+
+class Bar:
+    """How far a download was shown to be."""
+
+    def __init__(self) -> None:
+        self.shown = [0]
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def start(self, label: str, total_bytes: int | None) -> Iterator[Callable[[int], None]]:
+        """Begin to show a file."""
+
+        def advance(count: int) -> None:
+            with self._lock:
+                self.shown.append(self.shown[-1] + count)
+
+        assert (label, total_bytes) == ("x.pth", len(CONTENT))
+        yield advance

@@ -126,7 +126,7 @@ resnet18 = "timm/resnet18@a1_in1k"
         ("resnet5O", "resnet50"),
         ("efficientnet-b0", "efficientnet_b0"),
         ("vgg_16", "vgg16"),
-        ("timm/convnext_bse", "convnext_base"),
+        ("timm/convnext_bse", "timm/convnext_base"),
         ("ResNet50", "resnet50"),
     ],
 )

@@ -20,7 +20,7 @@ from zoomgr.cache.disk import sha256_of
 pytestmark = pytest.mark.slow
 
 KILLS = 50
-FILE_BYTES = 256 << 20
+FILE_BYTES = 384 << 20
 
 # What a pull does, without the catalogues, which would take most of a short life. Each chunk that comes out
 # of a socket is counted in a file: what still lay in the buffers of the loopback device was sent, but not
@@ -147,7 +147,7 @@ def test_fifty_kills_cost_little_and_spoil_nothing(
 
     assert upcoming.answer() == f"sha256:{digest}"
     twice = received_bytes(root) - FILE_BYTES
-    assert len(nginx.requests()) > KILLS * 0.8  # most were killed while they fetched
+    assert len(nginx.requests()) > KILLS / 2  # most were killed while they fetched
     assert twice < FILE_BYTES / 10
     assert [path for path in left_behind(root) if "partial" in path] == []
 

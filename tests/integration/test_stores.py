@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import paramiko
 import pytest
 from servers.caches import sha256
 from servers.s3 import S3, s3_endpoint
 from servers.sftp import LOGIN, Sftp, sftp_serving
 
-from zoomgr.api import HttpStatusError, NoSuchFileError, UntrustedServerError
-from zoomgr.records import Span
+from zoomgr.api import WHOLE, HttpStatusError, NoSuchFileError, Span, UnreachableError, UntrustedServerError
 from zoomgr.zoo import Zoo
 from zoomgr_fsspec.transport import StoreTransport
 
@@ -114,6 +115,35 @@ def test_a_part_of_a_file_is_that_of_its_version(sftp: Sftp, tmp_path: Path) -> 
 
     assert part == (1_000_000, CONTENT[1_000_000:2_000_000])
     assert other == (0, CONTENT[1:])
+
+
+def test_a_connection_that_broke_is_made_anew(sftp: Sftp) -> None:
+    """Else no attempt after the first could succeed."""
+    transport, url = StoreTransport(), f"sftp://{USER}:{PASSWORD}@{sftp.host}/{NAME}"
+    read(transport, url, WHOLE)
+
+    with pytest.raises(UnreachableError), transport.open(url) as body:
+        for connection in sftp.connections:
+            connection.close()
+        list(body)
+    again = read(transport, url, WHOLE)
+
+    assert again == (0, CONTENT)
+
+
+def test_a_server_that_falls_silent_is_given_up(sftp: Sftp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one of the web is; paramiko alone would wait for ever."""
+    over = threading.Event()
+    monkeypatch.setattr(paramiko.SFTPHandle, "read", lambda *_: over.wait() and b"")
+    monkeypatch.setattr("zoomgr_fsspec.transport._SILENCE_S", 0.2)
+    try:
+        with (
+            pytest.raises(UnreachableError),
+            StoreTransport().open(f"sftp://{USER}:{PASSWORD}@{sftp.host}/{NAME}") as body,
+        ):
+            list(body)
+    finally:
+        over.set()
 
 
 def test_a_host_that_nobody_knows_gets_no_password(sftp: Sftp, tmp_path: Path) -> None:

@@ -43,12 +43,12 @@ def test_the_wheel_has_the_data_and_none_of_the_tests(wheel: Path) -> None:
         "zoomgr/py.typed",
         "zoomgr/look/labels/imagenet-1k.txt",
         "zoomgr_torchvision/catalogue.json",
-        "zoomgr_timm/catalogue.json",
+        *(f"zoomgr_{zoo}/catalogue.json" for zoo in ("timm", "cadene", "gluon", "resnest")),
     } <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {
         "zoomgr",
-        *(f"zoomgr_{name}" for name in ("torchvision", "timm", "url", "local", "pypi", "hf", "keymaps")),
+        *(folder.name for folder in (ROOT / "plugins").iterdir() if folder.is_dir()),
     }
 
 

@@ -23,11 +23,13 @@ class Sftp:
         host: host and port.
         known_hosts: its line in a known_hosts file.
         logins: passwords that were tried.
+        connections: transports of paramiko; one that is closed is a connection that breaks.
     """
 
     host: str
     known_hosts: str
     logins: list[str]
+    connections: list[Any]
 
 
 class _Gate(paramiko.ServerInterface):  # type: ignore[misc] # [paramiko has no types]
@@ -94,7 +96,7 @@ def sftp_serving(folder: Path) -> Iterator[Sftp]:
         thread.start()
         try:
             line = f"[127.0.0.1]:{port} {key.get_name()} {key.get_base64()}\n"
-            yield Sftp(f"127.0.0.1:{port}", line, logins)
+            yield Sftp(f"127.0.0.1:{port}", line, logins, served)
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()

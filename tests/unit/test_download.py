@@ -591,6 +591,33 @@ def test_what_may_not_be_written_is_passed_over(partials: Path) -> None:
     assert sorted(partials.iterdir()) == before
 
 
+@pytest.mark.parametrize("name", ["", "data"])
+def test_nothing_is_written_through_a_link(partials: Path, tmp_path: Path, name: str) -> None:
+    """What leads out of a shared cache is not continued: it could be any file of this user's."""
+    download = begin(partials)
+    write(download, 0, 10 * BLOCK)
+    download.leave()
+    (folder,) = partials.iterdir()
+    moved = (folder / name).rename(tmp_path / "elsewhere")
+    (folder / name).symlink_to(moved)
+
+    assert Download.take_over(partials, KEY) is None
+
+
+def test_a_link_that_comes_at_the_last_moment_is_not_followed(
+    partials: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind the look at what is left."""
+    download = begin(partials)
+    write(download, 0, 10 * BLOCK)
+    download.leave()
+    (folder,) = partials.iterdir()
+    (folder / "data").symlink_to((folder / "data").rename(tmp_path / "elsewhere"))
+    monkeypatch.setattr(module, "left_downloads", lambda *_: iter([folder]))
+
+    assert Download.take_over(partials, KEY) is None
+
+
 def test_a_download_that_cannot_be_opened_is_handed_on(
     partials: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,6 +97,8 @@ def test_no_documented_code_is_gone() -> None:
         ("pypi+https://user:secret@host/a+b.whl?t=secret", "https://host/a+b.whl"),
         ("C+D/w.pth", "C+D/w.pth"),
         ("https://user:secret@[::1/x.pth?token=secret", "[::1/x.pth"),
+        ("https://user:secret/secret@host/x.pth?token=secret", "host/x.pth"),
+        ("s3://key:sec#ret@bucket/x.pth", "bucket/x.pth"),
     ],
 )
 def test_what_is_printed_of_a_url_holds_no_secret(url: str, shown: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,47 @@ def inside(archive: bytes, member: str = "pkg/x.pth", digest: Digest | None = No
         promised_by="the package index",
     )
     return ArchiveMember(described, member)
+
+
+# -- turns ----------------------------------------------------------------------------------------------------
+
+
+class Watched(Bytes):
+    """A body that looks, when half of it was taken, how another process sees that."""
+
+    def __init__(self, content: bytes, look: Callable[[], None]) -> None:
+        super().__init__(content)
+        self._look = look
+
+    def __iter__(self) -> Iterator[bytes]:
+        for number, chunk in enumerate(super().__iter__()):
+            if number == 500:
+                self._look()
+            yield chunk
+
+
+@pytest.mark.parametrize("way", ["origin", "mirror", "archive"])
+def test_who_waits_sees_that_the_other_works(store: Store, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Whatever the bytes come from; else a waiting process would begin a download of its own."""
+    signs: list[Callable[[], object]] = []
+    seen: list[object] = []
+
+    def turn(path: Path, sign_of_life: Callable[[], object], *_: object) -> AbstractContextManager[None]:
+        signs.append(sign_of_life)
+        return nullcontext()
+
+    monkeypatch.setattr("zoomgr.cache.fetch.turn", turn)
+    content = packed({"pkg/x.pth": os.urandom(9000)}) if way == "archive" else CONTENT
+    body = Watched(content, lambda: seen.append(signs[0]()))
+    transport = Fake(answer=inside(content) if way == "archive" else body)
+    transport.answers["fake://mirror/x.pth"] = transport.answers["fake://host/a.whl"] = body
+    mirrors = {"fake://host/": ("fake://mirror/",)} if way == "mirror" else {}
+    weak = Digest(sha256(CONTENT)[:8]) if way != "archive" else None
+
+    fetcher(store, transport, mirrors).fetch(artifact(weak), ref="x", license="")
+
+    assert seen
+    assert all(isinstance(sign, float) and sign > 0 for sign in seen)
 
 
 # -- web pages -----------------------------------------------------------------------------------------------

@@ -95,6 +95,7 @@ def test_credentials_are_used_but_never_shown() -> None:
         "s3://bucket/x.pth#md5=00",
         "s3://bucket/x.pth#sha256=1234567",
         "sftp://me:hunter2@[::1/x.pth",
+        "s3://key:hunter2/secret@bucket/x.pth",
     ],
 )
 def test_a_url_that_names_no_file_is_refused(text: str) -> None:

@@ -222,6 +222,20 @@ def test_a_download_that_is_being_removed_is_not_taken_over(
     assert left_behind(store.root) == []
 
 
+def test_a_link_is_removed_and_not_what_it_leads_to(store: Store, tmp_path: Path) -> None:
+    """Who put it there meant to have something else removed."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").write_bytes(CONTENT)
+    (store.partials() / owned_name("0123", Owner.nobody())).symlink_to(elsewhere)
+
+    for item in find_rubbish(store.root):
+        store.sweep(item)
+
+    assert list(store.partials().iterdir()) == []
+    assert (elsewhere / "precious").read_bytes() == CONTENT
+
+
 def test_removing_twice_frees_once(store: Store) -> None:
     """Two people clean up at the same time."""
     broken_off(store)

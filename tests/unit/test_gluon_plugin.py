@@ -193,6 +193,20 @@ def test_the_file_inside_comes_whole(method: int, chunk_bytes: int) -> None:
         assert b"".join(body) == CONTENT
 
 
+@pytest.mark.parametrize("chunk_bytes", [1000, 1 << 20])
+def test_a_file_that_unpacks_to_a_thousand_times_its_size_takes_no_memory(chunk_bytes: int) -> None:
+    """It comes in chunks of 1 MiB at most, the end too, which stays in the unpacker when all is read."""
+    content = bytes((9 << 20) + 1)
+    sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    served = Served(zipped(content), chunk_bytes)
+
+    with unpacked(nullcontext(served), NAME, URL, sha1) as body:
+        sizes = [len(chunk) for chunk in body]
+
+    assert sum(sizes) == len(content)
+    assert max(sizes) <= 1 << 20
+
+
 def test_a_size_that_follows_is_not_known_beforehand() -> None:
     """A zip file that was itself written on its way has sizes of nought in front."""
 

@@ -47,6 +47,18 @@ def test_what_was_noted_is_read_back(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_a_link_in_the_way_is_replaced_not_followed(tmp_path: Path) -> None:
+    """In a cache of several users it could lead to any file of this one."""
+    precious = tmp_path / "precious"
+    precious.write_text("text")
+    (tmp_path / "journal.new").symlink_to(precious)
+
+    filled(tmp_path / "journal").close()
+
+    assert precious.read_text() == "text"
+    assert read_journal(tmp_path / "journal") is not None
+
+
 ORIGINS = st.builds(Origin, st.text(), st.text(), st.text(), st.none() | st.integers(0), st.text())
 
 

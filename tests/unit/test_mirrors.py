@@ -62,6 +62,22 @@ def test_a_mirror_stands_for_the_url_that_messages_show() -> None:
     assert found == ("file:///site/x.whl", "pypi+https://files/x.whl")
 
 
+@pytest.mark.parametrize(
+    ("url", "place", "expected"),
+    [
+        ("https://o/my%20net.pth", "s3://b/", "s3://b/my net.pth"),
+        ("s3://o/100% mine.pth", "https://m/", "https://m/100%25%20mine.pth"),
+        ("https://o/a%2Fb.pth", "file:///m/", "file:///m/a%2Fb.pth"),
+        ("s3://o/a%20b.pth", "sftp://m/", "sftp://m/a%20b.pth"),
+    ],
+)
+def test_a_path_is_spelt_as_the_place_spells_it(url: str, place: str, expected: str) -> None:
+    """Stores take it to the letter, web servers quoted."""
+    prefix = url.partition("/o/")[0] + "/o/"
+
+    assert tried(url, rewrites={prefix: (place,)}) == (expected, url)
+
+
 @given(
     st.lists(st.text(min_size=1), min_size=1),
     st.dictionaries(st.text(min_size=1), st.lists(st.text())),

@@ -345,7 +345,7 @@ def test_a_damaged_card_costs_its_own_name_only(
     assert str(zoo.resolve("vgg16").ref).startswith("torchvision/")
 
     assert "damaged" in {verdict.status for verdict in zoo.verify()}
-    with pytest.raises(UnknownModelError, match="did you mean cells2"):
+    with pytest.raises(UnknownModelError, match="did you mean team/cells2"):
         zoo.resolve("team/cells")
     assert zoo.add(tiny, "team/cells@v1")
 

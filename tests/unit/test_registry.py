@@ -45,7 +45,7 @@ def test_earlier_files_win_and_later_ones_add(tmp_path: Path) -> None:
 
 
 def test_pins_and_mirrors_are_read(tmp_path: Path) -> None:
-    """A pin is a whole digest; mirrors are a list in order, of URLs and folders as they end."""
+    """A pin is a whole digest; mirrors are a list in order, and end in a slash as the prefix does."""
     text = f"""
 version = 1
 [pins]
@@ -58,7 +58,7 @@ version = 1
 
     assert registry.pins == {"torchvision/vgg16@imagenet1k_v1": Digest("a" * 64)}
     assert registry.mirrors == {
-        "https://origin.example/": ("http://one/", "file:///mnt/my%20zoo/", "file:///mnt/zoo")
+        "https://origin.example/": ("http://one/", "file:///mnt/my%20zoo/", "file:///mnt/zoo/")
     }
 
 
@@ -89,6 +89,14 @@ version = 1
         ('version = 1\n[mirrors]\n"https://h/" = "http://m/"\n', 3, "wrong type"),
         ('version = 1\n[mirrors]\n"https://h/" = ["m/zoo"]\n', 3, "neither a URL nor an absolute path"),
         ('version = 1\n[mirrors]\n"https://h/" = ["http://m/?a=1"]\n', 3, "no path can be added"),
+        ('version = 1\n[mirrors]\n"https://h/" = ["file://mnt/zoo"]\n', 3, "three slashes"),
+        ('version = 1\n[mirrors]\n"download.example" = ["/mnt/zoo"]\n', 3, "with their scheme"),
+        ('version = 1\n[mirrors]\n"" = ["/mnt/zoo"]\n', 3, "with their scheme"),
+        ('version = 1\n[models.x]\nurl = "x.pth"\n', 3, "'x.pth' is no URL"),
+        ('version = 1\n[models.x]\nurls = ["https://h/x.pth", ""]\n', 3, "it is empty"),
+        ('version = 1\n[models.x]\nnum_classes = 3\nlabels = ["a"]\n', 4, "1 names for 3 classes"),
+        ('version = 1\n[aliases]\n"team/x" = "timm/vgg16"\n', 3, "cannot be written as a name"),
+        ('version = 1\n[aliases]\n"./x.pth" = "timm/vgg16"\n', 3, "cannot be written as a name"),
         ('version = 1\n[aliases]\nx = "a b"\n', 3, "is not a reference"),
         ("version = 1\n[sources]\norder = 3\n", 3, "must be a list of strings"),
     ],

@@ -84,6 +84,16 @@ def test_a_pin_that_holds_for_nothing_is_an_error(make_zoo: MakeZoo, pin: str) -
         zoo.resolve("resnet50")
 
 
+def test_a_pin_for_a_model_that_no_registry_has_is_an_error(make_zoo: MakeZoo) -> None:
+    """As for any other catalogue."""
+    zoo = make_zoo(
+        f'version = 1\n[models.my_net]\narch = "timm/vgg16"\n[pins]\n"registry/my_nte" = "{"0" * 64}"\n'
+    )
+
+    with pytest.raises(InvalidRegistryError, match="did you mean registry/my_net"):
+        zoo.resolve("resnet50")
+
+
 def test_a_misspelt_source_in_the_order_lets_no_other_decide(make_zoo: MakeZoo) -> None:
     """Else `resnet50` would quietly become timm's."""
     zoo = make_zoo('version = 1\n[sources]\norder = ["torchvison", "timm"]\n')
@@ -146,6 +156,18 @@ def test_an_unknown_name_gets_close_matches(make_zoo: MakeZoo) -> None:
     """The letter O for the digit zero is the classic."""
     with pytest.raises(UnknownModelError, match="did you mean resnet50"):
         make_zoo().resolve("resnet5O")
+
+
+def test_close_matches_in_a_source_name_that_source(make_zoo: MakeZoo) -> None:
+    """A bare `resnet50` would be torchvision's; and an alias is no name of a source's."""
+    zoo = make_zoo('version = 1\n[aliases]\nresnet51x = "vgg16"\n')
+
+    with pytest.raises(UnknownModelError) as caught:
+        zoo.resolve("timm/resnet51x")
+
+    assert caught.value.close
+    assert all(name.startswith("timm/") for name in caught.value.close)
+    assert "timm/resnet51x" not in caught.value.close
 
 
 def test_an_unknown_tag_gets_the_tags_there_are(make_zoo: MakeZoo) -> None:

@@ -93,7 +93,9 @@ def test_retries_are_a_count(text: str, count: int) -> None:
     assert settings(ZOOMGR_RETRIES=text).retries == count
 
 
-@pytest.mark.parametrize("text", ["-1", "1.5", "many", " 3", "0x10", "²"])
+@pytest.mark.parametrize(
+    "text", ["-1", "1.5", "many", " 3", "0x10", "²", "9" * 5000], ids=lambda text: text[:9]
+)
 def test_what_is_no_count_is_an_error(text: str) -> None:
     """It names the variable."""
     with pytest.raises(InvalidSettingError) as caught:

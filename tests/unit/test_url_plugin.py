@@ -187,11 +187,13 @@ def test_two_queries_never_share_a_ref(query: str) -> None:
     assert card_of(f"https://h/get?{query}=1").ref != card_of(f"https://h/get?{query}=2").ref
 
 
-@pytest.mark.parametrize("tail", ["/x.pth#top", "/", ":port/x.pth"])
+@pytest.mark.parametrize(
+    "tail", ["@h/x.pth#top", "@h/", "@h:port/x.pth", "/secret@h/x.pth", "#secret@h/x.pth"]
+)
 def test_errors_about_a_url_show_no_password(tail: str) -> None:
-    """Also when the URL cannot be understood."""
+    """Also when the URL cannot be understood, as one whose password was to be quoted."""
     with pytest.raises(InvalidRefError) as caught:
-        card_of(f"https://me:hunter2@h{tail}")
+        card_of(f"https://me:hunter2{tail}")
 
     assert "hunter2" not in str(caught.value)
     assert "hunter2" not in repr(caught.value)

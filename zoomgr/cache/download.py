@@ -156,21 +156,26 @@ class Download:
 
     # -- writing ---------------------------------------------------------------------------------------------
 
-    def write(self, offset: int, chunk: bytes) -> None:
+    def write(self, offset: int, chunk: bytes) -> int:
         """Put bytes at their place; nothing happens after `close`.
+
+        Returns:
+            How many bytes are there that were not.
 
         Raises:
             DiskFullError, CacheUnwritableError: the disk refuses.
         """
         with self._lock:
             if not self._is_open:
-                return
+                return 0
+            before = self._extents.count
             with refusals(self.path, self.origin.total_bytes or 0):
                 self._write_all(offset, chunk)
                 stop = offset + len(chunk)
                 self._extents.add(offset, stop)
                 self._note(offset, stop)
             self._hashing.follow(self._extents.prefix)
+            return self._extents.count - before
 
     @property
     def is_sound(self) -> bool:
@@ -255,6 +260,8 @@ class Download:
 
 def _opened(path: Path) -> int:
     """A descriptor to write with; of a sealed file, which may have a second name as a blob, to read only."""
+    flags = os.O_RDWR | os.O_CREAT
     if path.exists() and is_sealed(path.stat()):
-        return os.open(path, os.O_RDONLY)
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        flags = os.O_RDONLY
+    # In a cache of several users a link could lead to any file of this user's.
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o644)

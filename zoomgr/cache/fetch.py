@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from zoomgr.cache.link import Linked
 from zoomgr.cache.manners import Manners
 from zoomgr.cache.member import copy_member
 from zoomgr.cache.mirrors import candidate_urls
-from zoomgr.cache.owner import key_of, last_change
+from zoomgr.cache.owner import last_change
 from zoomgr.cache.patience import Effort, StoppedError
 from zoomgr.cache.progress import Progress, SilentProgress
 from zoomgr.cache.reading import is_there
@@ -281,14 +280,22 @@ class Fetcher:
         label = f"{artifact.filename} (another process fetches it)"
         return turn(
             self._store.lock_path(key),
-            lambda: self._sign_of_life(partials, key),
+            lambda: self._sign_of_life(partials),
             lambda: self._progress.start(label, artifact.size_bytes),
         )
 
-    def _sign_of_life(self, partials: Path, key: str) -> float:
+    def _sign_of_life(self, partials: Path) -> float:
+        """When any process last wrote to any file on its way.
+
+        That of the one who has the turn may lie under another key: of a mirror, of an archive, or of a digest
+        that only its transport knows.
+        """
         if self._manners.stop.is_set():
             raise StoppedError
-        return _last_change(partials, key)
+        try:
+            return max(map(last_change, partials.iterdir()), default=0)
+        except OSError:
+            return 0
 
 
 def _key(artifact: Artifact, url: str) -> str:
@@ -297,15 +304,6 @@ def _key(artifact: Artifact, url: str) -> str:
     if digest and not digest.is_weak:
         return digest.hex[:_KEY_DIGITS]
     return hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest()[:_KEY_DIGITS]
-
-
-def _last_change(partials: Path, key: str) -> float:
-    """When any process last wrote something of a file."""
-    try:
-        names = [name for name in os.listdir(partials) if key_of(name) == key]  # noqa: PTH208 [names, no paths]
-    except OSError:
-        return 0
-    return max((last_change(partials / name) for name in names), default=0)
 
 
 def _fits(artifact: Artifact, entry: CacheEntry) -> bool:

@@ -76,7 +76,8 @@ class Journal:
 
     def __init__(self, path: Path, known: Known) -> None:
         new = path.with_name(path.name + ".new")
-        self._descriptor = os.open(new, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC, 0o644)
+        new.unlink(missing_ok=True)  # not written to: it may be a link to another file
+        self._descriptor = os.open(new, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
         try:
             self._begin(known)
             new.replace(path)

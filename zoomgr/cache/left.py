@@ -31,9 +31,11 @@ def left_downloads(partials: Path, key: str) -> Iterator[Path]:
 
 
 def _may_be_used(folder: Path) -> bool:
-    """Whether it can be written; in a cache of several users it may be another one's."""
+    """Whether it lies here and can be written; in a cache of several users it may be another one's."""
     data = folder / DATA
     with suppress(OSError):
+        if folder.is_symlink() or data.is_symlink():
+            return False
         sealed = not data.exists() or is_sealed(data.stat())
         return os.access(folder, os.W_OK | os.X_OK) and (sealed or os.access(data, os.W_OK))
     return False

@@ -74,7 +74,15 @@ def _rewritten(url: str, rewrites: Mapping[str, tuple[str, ...]], *, proven: boo
     shown = urlunsplit(parts)
     prefix = max((known for known in rewrites if _begins(shown, known)), key=len, default="")
     for replacement in rewrites.get(prefix, ()):
-        yield replacement + shown.removeprefix(prefix)
+        yield replacement + _respelt(shown.removeprefix(prefix), parts.scheme, replacement)
+
+
+def _respelt(path: str, scheme: str, place: str) -> str:
+    """A path of a URL as another place spells it: with `%20` for a space, or to the letter."""
+    was_quoted, is_quoted = scheme in _QUOTED, place.partition(":")[0].lower() in _QUOTED
+    if was_quoted == is_quoted:
+        return path
+    return unquote(path) if was_quoted else quote(path, safe=_KEPT)
 
 
 def _shown_to_mirrors(url: str, *, proven: bool) -> SplitResult | None:

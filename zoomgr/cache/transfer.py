@@ -104,9 +104,9 @@ class Transfer:
     def start_over(self) -> None:
         """Forget every byte."""
         if self.download:
+            self.download.discard()
             if self._advance:
                 self._advance(-self.download.written_bytes)
-            self.download.discard()
         self.download = None
         self.has_kept_bytes = False
 
@@ -257,9 +257,9 @@ class Transfer:
         self._check_stop()
         if not download.is_sound:
             raise FileChangedError(self._url)
-        download.write(position, chunk)
+        count = download.write(position, chunk)
         if self._advance:
-            self._advance(len(chunk))
+            self._advance(count)
         self._manners.throttle.received(len(chunk), self._manners.stop, download.touch)
 
     def _check_stop(self) -> None:

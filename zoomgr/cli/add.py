@@ -58,6 +58,6 @@ def command(
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text("utf-8").splitlines()
+        return path.read_text("utf-8-sig").splitlines()  # Windows' editors begin a text with a mark
     except (OSError, ValueError) as error:
         raise InvalidSettingError("--labels", str(path), reason_of(error), "give a text file") from error

@@ -11,7 +11,7 @@ import click
 from zoomgr.cli.run import Run, verb
 from zoomgr.cli.shown import Line, size
 from zoomgr.errors import ZoomgrError
-from zoomgr.records import CacheEntry, ModelCard
+from zoomgr.records import CacheEntry, ModelCard, ModelRef
 
 
 @verb
@@ -28,7 +28,9 @@ def command(run: Run, refs: tuple[str, ...], jobs: int, limit_rate: str | None) 
     fetched; a file that cannot be fetched does not keep the others.
     """
     run.limit_rate = limit_rate
-    cards = {str(card.ref): (ref, card) for ref in refs for card in [run.zoo.resolve(ref)]}
+    found = ((ref, run.zoo.resolve(ref)) for ref in refs)
+    # One reference may come with several promises: URL and URL#sha256=…
+    cards = {(card.ref, card.artifact): (ref, card) for ref, card in found}
     for ref, card in cards.values():
         say_who_won(run, ref, card)
     with closing(_pulled(run, [card for _, card in cards.values()], jobs)) as entries:
@@ -63,16 +65,21 @@ def _pulling(
 
 
 def say_who_won(run: Run, asked: str, card: ModelCard) -> None:
-    """Name the source that won a bare name, and who else has it."""
+    """Say what a short name means; of a bare one also who else has it."""
     if run.quiet or card.ref.scheme or asked == str(card.ref):
         return  # before every catalogue is read for a note that nobody gets
-    sources = {other.ref.source for other in run.zoo.which(asked)} - {card.ref.source}
+    rivals = () if asked.startswith(f"{card.ref.source}/") else run.zoo.which(asked)
+    sources = {other.ref.source for other in rivals} - {card.ref.source}
     others = f" (also in {', '.join(sorted(sources))}: zoomgr which {asked})" if sources else ""
     run.note(f"{asked} is {card.ref}{others}")
 
 
 def say_how_proven(run: Run, entry: CacheEntry) -> None:
-    """Tell when the publisher promised less than a whole digest."""
+    """Tell when the publisher promised less than a whole digest; a file of one's own may change."""
+    from zoomgr.gate import OWN_FILES
+
+    if ModelRef.parse(entry.ref).scheme in OWN_FILES:
+        return
     if entry.promised is None:
         run.note(f"nobody publishes a digest of {entry.filename}; from now on {entry.digest} is demanded")
     elif entry.promised.is_weak:

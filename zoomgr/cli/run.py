@@ -92,14 +92,15 @@ class Run:
 
     def emit_each(self, items: Iterable[_T], line: Callable[[_T], Line]) -> None:
         """An answer in pieces, each printed as it comes; with `--json` one list, of those that came."""
-        came = []
+        came, is_whole = [], False
         try:
             for item in items:
                 came.append(item)
                 if not self.as_json:
                     self.emit(item, [line(item)])
+            is_whole = True
         finally:
-            if self.as_json and came:
+            if self.as_json and (came or is_whole):
                 self.emit(came, ())
 
     def table(self, data: Any, columns: Sequence[str], rows: Iterable[tuple[str, ...]]) -> None:

@@ -27,11 +27,11 @@ def command(run: Run, ref: str) -> None:
 def _rows(card: ModelCard) -> Iterator[tuple[str, str]]:
     yield "reference", str(card.ref)
     yield "architecture", card.arch
-    yield "task", card.task
+    yield "task", card.task if card.arch else ""
     yield "parameters", f"{card.params:,}" if card.params else ""
     yield "classes", str(card.num_classes or "")
     yield "labels", card.labels if isinstance(card.labels, str) else f"{len(card.labels)} names"
-    yield "input", f"{card.in_ch} channels" + (f", {_sized(card.preprocess)}" if card.preprocess else "")
+    yield "input", _input(card)
     yield "stem", ", ".join(card.stem)
     yield "head", ", ".join(card.head)
     if card.preprocess:
@@ -53,6 +53,13 @@ def _rows(card: ModelCard) -> Iterator[tuple[str, str]]:
     else:
         yield "file", "nobody publishes weights under this name"
     yield "note", card.notes
+
+
+def _input(card: ModelCard) -> str:
+    """What it takes; empty when nobody says which network it is for, nor how many classes that has."""
+    if not card.in_ch or not (card.arch or card.num_classes):
+        return ""
+    return f"{card.in_ch} channels" + (f", {_sized(card.preprocess)}" if card.preprocess else "")
 
 
 def _sized(how: Preprocess) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import requests
 
 PARTIAL_CONTENT = 206
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 19  # smaller ones are slower, larger ones cost more when a process is killed
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _IDENTITY = frozenset({"", "identity"})
 
@@ -81,7 +81,7 @@ class HttpBody:
         return HttpStatusError(self._url, self._response.status_code, what)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Chunks of 1 MiB at most.
+        """Chunks of 512 KiB at most.
 
         Raises:
             TruncatedBodyError: the connection ended before the announced length.
