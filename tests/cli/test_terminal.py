@@ -99,31 +99,32 @@ def test_a_file_name_that_is_no_text_is_printed(tmp_path: Path) -> None:
     assert "Traceback" not in told.err
 
 
-@pytest.mark.parametrize("columns", [200, 60, 30])
-def test_a_table_on_a_terminal_loses_nothing(columns: int) -> None:
-    """It is folded where it is too narrow; a reference that is cut off cannot be copied."""
-    with on_terminal("list", "timm/vit_base_patch16_clip_224*", columns=columns) as run:
+def test_a_table_has_a_line_for_each_row_where_there_is_room() -> None:
+    """Nothing is cut off."""
+    with on_terminal("list", "timm/vit_base_patch16_clip_224*", columns=200) as run:
+        assert run.finish() == 0
+
+    first, *rows = COLOURS.sub("", run.screen).splitlines()
+    assert first.split() == ["reference", "here", "params", "size", "metric", "licence"]
+    assert any(row.startswith("timm/vit_base_patch16_clip_224@laion400m_e32 ") for row in rows)
+    assert "…" not in run.screen
+    assert "\t" not in run.screen
+
+
+@pytest.mark.parametrize("columns", [80, 60, 30])
+def test_what_is_too_wide_for_a_table_has_its_references_in_lines_of_their_own(columns: int) -> None:
+    """They are there to be copied, so that nothing else is in their line and nothing is cut off."""
+    with on_terminal("which", "resnet50", columns=columns) as run:
         assert run.finish() == 0
 
     screen = COLOURS.sub("", run.screen)
-    assert "…" not in screen
-    assert "\t" not in screen
-    assert all(len(line) <= columns for line in screen.split("\r\n"))
-    starts = "".join(line.split(" ")[0] for line in screen.split("\r\n"))
-    assert "timm/vit_base_patch16_clip_224@laion400m_e32" in starts.replace(" ", "")
-    if columns == 200:
-        assert screen.splitlines()[0].split() == ["reference", "here", "params", "size", "metric", "licence"]
-
-
-def test_a_reference_is_whole_where_half_the_terminal_is_wide_enough(tmp_path: Path) -> None:
-    """The other columns are folded in its place."""
-    with on_terminal("list", "resnet50*", "--source", "timm", columns=70) as run:
-        assert run.finish() == 0
-
-    assert "\ntimm/resnet50@fb_ssl_yfcc100m_ft_in1k " not in run.screen  # 37 columns: folded
-    with on_terminal("list", "resnet50*", "--source", "timm", columns=80) as run:
-        assert run.finish() == 0
-    assert "\ntimm/resnet50@fb_ssl_yfcc100m_ft_in1k " in run.screen
+    lines = screen.split("\r\n")
+    assert "torchvision/resnet50@imagenet1k_v2" in lines
+    assert "timm/resnet50@fb_ssl_yfcc100m_ft_in1k" in lines
+    assert all(len(line) <= columns for line in lines if "/" not in line)
+    assert "…" not in screen.replace("…\r\n", "")
+    assert lines.index("torchvision/resnet50@imagenet1k_v2") == 0
+    assert lines[1].startswith("  ->  default")
 
 
 def test_a_pipe_gets_rows_without_colours_and_bars() -> None:

@@ -15,6 +15,9 @@ from zoomgr.cli.shown import Line, drawn
 from zoomgr.errors import ZoomgrError, printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
     from zoomgr.progress import Bars, Silence
     from zoomgr.zoo import Zoo
 
@@ -109,21 +112,32 @@ class Run:
             self.emit(data, rows)
             return
         from rich.console import Console
-        from rich.table import Column, Table
+        from rich.table import Table
         from rich.text import Text
 
         console = Console()
+        table = Table(*columns, box=None, header_style="bold", pad_edge=False)
         cells = [[Text(printable(cell)) for cell in row] for row in rows]
-        heads = [Column(name, overflow="fold") for name in columns]  # folded, not cut: nothing is lost
-        for head, *column in zip(heads, *cells, strict=True):
-            # A reference is there to be copied: it is folded only where it needs more than half the width.
-            longest = max((text.cell_len for text in column), default=0)
-            head.no_wrap = head.header == "reference" and longest <= console.width // 2
-        table = Table(*heads, box=None, header_style="bold", pad_edge=False)
         for row in cells:
             table.add_row(*row)
         self.has_answered = True
-        console.print(table)
+        unbounded = console.options.update(max_width=1_000_000)
+        if console.measure(table, options=unbounded).maximum <= console.width:
+            console.print(table)
+        else:
+            _print_blocks(console, columns, cells)
+
+
+def _print_blocks(console: Console, columns: Sequence[str], cells: Sequence[Sequence[Text]]) -> None:
+    """What is too wide for a table: the reference in a line of its own, to be copied, the rest below it."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    first = columns.index("reference") if "reference" in columns else 0
+    for row in cells:
+        console.print(row[first], style="bold", soft_wrap=True)
+        rest = [cell for index, cell in enumerate(row) if index != first and cell.plain]
+        console.print(Padding(Text("  ").join(rest), (0, 0, 0, 2)))
 
 
 _COMMON = (
