@@ -124,7 +124,7 @@ def inside(archive: bytes, member: str = "pkg/x.pth", digest: Digest | None = No
     return ArchiveMember(described, member)
 
 
-# -- turns ----------------------------------------------------------------------------------------------------
+# -- turns ---------------------------------------------------------------------------------------------------
 
 
 class Watched(Bytes):

@@ -59,6 +59,27 @@ def test_a_link_in_the_way_is_replaced_not_followed(tmp_path: Path) -> None:
     assert read_journal(tmp_path / "journal") is not None
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_is_no_file_tells_nothing(tmp_path: Path, kind: str) -> None:
+    """A pipe would be waited for, a device never ends; both can be put into a cache of several users."""
+    path = tmp_path / "journal"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+
+    assert read_journal(path) is None
+
+
+def test_of_a_journal_without_end_the_beginning_is_read(tmp_path: Path) -> None:
+    """It takes no more memory than a long one."""
+    filled(tmp_path / "journal").close()
+    with (tmp_path / "journal").open("ab") as file:
+        file.truncate(1 << 40)
+
+    assert read_journal(tmp_path / "journal") == Known(ORIGIN, [(0, 1000), (2000, 3000)], 1000, "ab" * 32)
+
+
 ORIGINS = st.builds(Origin, st.text(), st.text(), st.text(), st.none() | st.integers(0), st.text())
 
 

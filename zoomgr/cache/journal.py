@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 from zoomgr.cache.extents import Extent
 from zoomgr.errors import redacted
+
+_MOST_BYTES = 64 << 20  # a file of 32 GiB in parts has some 12 MB of notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +123,18 @@ def read_journal(path: Path) -> Known | None:
     """What a journal tells; None when it tells not even the origin."""
     known: Known | None = None
     try:
-        for line in path.read_bytes().splitlines():
+        for line in _content_of(path).splitlines():
             known = _with(known, json.loads(line))
     except (OSError, ValueError, RecursionError):
         pass  # what was read so far is known
     return known
+
+
+def _content_of(path: Path) -> bytes:
+    """What is in a file: nothing if it is a link, a pipe or a device; the beginning if it is too long."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as file:
+        return file.read(_MOST_BYTES) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
 
 
 def _with(known: Known | None, note: object) -> Known:
