@@ -79,6 +79,7 @@ from zoomgr.hookspecs import (
 )
 from zoomgr.http import HttpBody, HttpClient, http_answer, open_http
 from zoomgr.layers import set_in_ch, set_num_classes
+from zoomgr.locations import promise_of
 from zoomgr.records import (
     WHOLE,
     ArchiveMember,
@@ -204,6 +205,7 @@ __all__ = [
     "http_answer",
     "open_http",
     "plain_url",
+    "promise_of",
     "reason_of",
     "redacted",
     "set_in_ch",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from zoomgr.api import Artifact, Digest, InvalidRefError, ModelCard, ModelRef, redacted
+from zoomgr.api import Artifact, InvalidRefError, ModelCard, ModelRef, promise_of, redacted
 
 # Stores of files, each a place of its own. What fsspec knows beyond them is left out on purpose: http, https,
 # file and hf have transports of their own, the rest open files inside files or speak to something else.
@@ -35,7 +35,7 @@ class StoreLocator:
         filename = url.path.rpartition("/")[2]
         if filename in {"", ".", ".."} or _CHAIN in ref.name:
             raise InvalidRefError(redacted(ref.name), "it names no file of a store")
-        digest, promised_by = _promise(url, filename)
+        digest, promised_by = promise_of(redacted(ref.name), url.fragment, filename)
         shown = url._replace(netloc=url.netloc.rpartition("@")[2], fragment="")
         artifact = Artifact(
             urls=(urlunsplit(url._replace(fragment="")),),
@@ -55,17 +55,3 @@ def _split(text: str) -> SplitResult:
     if not url.netloc.rpartition("@")[2]:
         raise InvalidRefError(redacted(text), "it names no bucket and no host")
     return url
-
-
-def _promise(url: SplitResult, filename: str) -> tuple[Digest | None, str]:
-    if not url.fragment:
-        digest = Digest.from_filename(filename)
-        return digest, "the file name" if digest else ""
-    algorithm, _, digits = url.fragment.partition("=")
-    try:
-        if algorithm == "sha256":
-            return Digest(digits.lower()), "the URL's fragment"
-        problem = ""
-    except ValueError as error:
-        problem = f": {error}"
-    raise InvalidRefError(redacted(url.geturl()), f"its fragment is not sha256=<8 to 64 hex digits>{problem}")

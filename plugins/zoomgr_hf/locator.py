@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import unquote
 
-from zoomgr.api import Artifact, Digest, InvalidRefError, ModelCard, ModelRef, redacted
+from zoomgr.api import Artifact, Digest, InvalidRefError, ModelCard, ModelRef, promise_of, redacted
 
 DEFAULT_PATH = "model.safetensors"
 """What transformers and timm ask a repository for first."""
@@ -73,20 +73,7 @@ class HubFile:
         Raises:
             InvalidRefError: a fragment other than `#sha256=` with 8 to 64 hex digits.
         """
-        if self.fragment:
-            return self._from_fragment(), "the reference's fragment"
-        digest = Digest.from_filename(self.path.rpartition("/")[2])
-        return digest, "the file name" if digest else ""
-
-    def _from_fragment(self) -> Digest:
-        algorithm, _, digits = self.fragment.partition("=")
-        problem = f"its fragment {self.fragment!r} is not sha256=<8 to 64 hex digits>"
-        if algorithm != "sha256":
-            raise InvalidRefError(str(self), problem)
-        try:
-            return Digest(digits.lower())
-        except ValueError as error:
-            raise InvalidRefError(str(self), problem) from error
+        return promise_of(str(self), self.fragment, self.path.rpartition("/")[2])
 
     def __str__(self) -> str:
         """Canonical: without the fragment, and without the revision that is meant anyway."""

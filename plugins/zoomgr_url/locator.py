@@ -6,7 +6,7 @@ import hashlib
 import re
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
-from zoomgr.api import Artifact, Digest, InvalidRefError, ModelCard, ModelRef, redacted
+from zoomgr.api import Artifact, InvalidRefError, ModelCard, ModelRef, promise_of, redacted
 
 # Names of query parameters that carry secrets: tokens, and the signatures of S3, GCS, Azure and CloudFront.
 _SECRET = re.compile(r"token|secret|passw|sig|key|auth|credential|policy|x-amz-|x-goog-", re.IGNORECASE)
@@ -31,7 +31,7 @@ class UrlLocator:
         filename = unquote(url.path).rpartition("/")[2]
         if filename in {"", ".", ".."}:
             raise InvalidRefError(redacted(ref.name), "it names no file")
-        digest, promised_by = _promise(url, filename)
+        digest, promised_by = promise_of(redacted(ref.name), url.fragment, filename)
         artifact = Artifact(
             urls=(urlunsplit(url._replace(fragment="")),),
             filename=filename,
@@ -50,24 +50,6 @@ def _split(text: str) -> SplitResult:
     if not host and url.scheme != "file":
         raise InvalidRefError(redacted(text), "it names no host")
     return url
-
-
-def _promise(url: SplitResult, filename: str) -> tuple[Digest | None, str]:
-    if url.fragment:
-        return _from_fragment(url), "the URL's fragment"
-    digest = Digest.from_filename(filename)
-    return digest, "the file name" if digest else ""
-
-
-def _from_fragment(url: SplitResult) -> Digest:
-    algorithm, _, digits = url.fragment.partition("=")
-    problem = f"its fragment {url.fragment!r} is not sha256=<8 to 64 hex digits>"
-    if algorithm != "sha256":
-        raise InvalidRefError(redacted(url.geturl()), problem)
-    try:
-        return Digest(digits.lower())
-    except ValueError as error:
-        raise InvalidRefError(redacted(url.geturl()), problem) from error
 
 
 def public_name(url: SplitResult) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from servers.caches import left_behind, sha256
@@ -21,6 +21,7 @@ from zoomgr.cache.patience import Patience
 from zoomgr.cache.store import Store
 from zoomgr.errors import (
     DigestMismatchError,
+    DiskFullError,
     HttpStatusError,
     NotWeightsError,
     TooLargeError,
@@ -532,3 +533,29 @@ class Bar:
 
         assert (label, total_bytes) == ("x.pth", len(CONTENT))
         yield advance
+
+
+def test_a_rest_without_room_is_told_before_it_is_fetched_and_costs_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is here already needs no room; where the rest has none, it is kept until there is some."""
+    with answering({"/x.pth": lambda asked: cut(whole(asked), 2_000_000)}) as server:
+        with pytest.raises(TruncatedBodyError):
+            fetch(store, server, patience=Patience(retries=0))
+        server.answers["/x.pth"] = whole
+        free = [999_999, 1_000_001]
+        monkeypatch.setattr("shutil.disk_usage", lambda _: Disk(0, 0, free.pop(0)))
+        with pytest.raises(DiskFullError):
+            fetch(store, server)
+        entry = fetch(store, server)
+
+    assert entry.digest == DIGEST
+    assert starts(server) == [0, 2_000_000, 2_000_000]
+
+
+class Disk(NamedTuple):
+    """What `shutil.disk_usage` gives."""
+
+    total: int
+    used: int
+    free: int

@@ -60,7 +60,7 @@ def test_no_scheme_is_taken_from_another_plugin_or_opens_this_machine() -> None:
     ("text", "digits", "promised_by"),
     [
         ("s3://bucket/a/net-397923af.pth", "397923af", "the file name"),
-        (f"s3://bucket/a/net.pth#sha256={WHOLE.upper()}", WHOLE, "the URL's fragment"),
+        (f"s3://bucket/a/net.pth#sha256={WHOLE.upper()}", WHOLE, "the reference's fragment"),
         ("gs://bucket/net.pth", "", ""),
     ],
 )

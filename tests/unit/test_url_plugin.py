@@ -119,8 +119,8 @@ def test_a_name_never_promises_what_it_does_not_say(text: str) -> None:
     ("text", "expected"),
     [
         ("https://h/vgg16-397923af.pth", ("397923af", "the file name")),
-        ("https://h/vgg16-397923af.pth#sha256=0123456789", ("0123456789", "the URL's fragment")),
-        (f"https://h/x.pth#sha256={WHOLE.upper()}", (WHOLE, "the URL's fragment")),
+        ("https://h/vgg16-397923af.pth#sha256=0123456789", ("0123456789", "the reference's fragment")),
+        (f"https://h/x.pth#sha256={WHOLE.upper()}", (WHOLE, "the reference's fragment")),
         ("https://h/net-50.pth", ("", "")),
         ("https://h/vgg16-397923af.pth?download=1", ("397923af", "the file name")),
         ("file:///data/vgg16-397923af.pth", ("397923af", "the file name")),

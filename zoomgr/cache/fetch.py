@@ -19,6 +19,7 @@ from zoomgr.cache.mirrors import candidate_urls
 from zoomgr.cache.owner import last_change
 from zoomgr.cache.patience import Effort, StoppedError
 from zoomgr.cache.progress import Progress, SilentProgress
+from zoomgr.cache.proof import both_promised, prove, summary
 from zoomgr.cache.reading import is_there
 from zoomgr.cache.store import Store
 from zoomgr.cache.transfer import Transfer
@@ -29,12 +30,10 @@ from zoomgr.errors import (
     DigestMismatchError,
     IntegrityError,
     NetworkError,
-    NoMirrorWorkedError,
     NotFoundError,
     NoWeightsError,
     OfflineError,
     UnknownSourceError,
-    UnreadableCheckpointError,
     UnusableArchiveError,
     ZoomgrError,
     close_matches,
@@ -205,7 +204,7 @@ class Fetcher:
             case ArchiveMember():
                 return self._from_archive(opened, artifact, url, held)
             case Artifact():
-                return self._obtain(_both_promised(artifact, opened, url), held)
+                return self._obtain(both_promised(artifact, opened, url), held)
             case _:
                 download = self._streamed(transfer, transport, opened, artifact, url)
                 return _Obtained(download, url, artifact.digest)
@@ -308,55 +307,3 @@ def _key(artifact: Artifact, url: str) -> str:
 
 def _fits(artifact: Artifact, entry: CacheEntry) -> bool:
     return artifact.digest is None or artifact.digest.matches(entry.digest)
-
-
-def _both_promised(asked: Artifact, found: Artifact, url: str) -> Artifact:
-    """The file that a transport has found, with the promise of the card where that says more.
-
-    Raises:
-        DigestMismatchError: the two promise different files.
-    """
-    ours, theirs = asked.digest, found.digest
-    if ours is None or (theirs and ours.matches(theirs) and ours.is_weak):
-        return found
-    if theirs and not ours.matches(theirs):
-        size_bytes = found.size_bytes or 0
-        raise DigestMismatchError(
-            asked.filename, url, size_bytes, ours.described(), asked.promised_by, str(theirs)
-        )
-    return Artifact(found.urls, found.filename, found.size_bytes, ours, asked.promised_by)
-
-
-def prove(incoming: Incoming, artifact: Artifact, url: str) -> None:
-    """Compare what came with what was promised; nothing promised means nothing to compare.
-
-    Raises:
-        DigestMismatchError: it is another file.
-        UnreadableCheckpointError: it is empty, and nobody promised that.
-    """
-    digest = incoming.digest
-    if artifact.digest is None:
-        if not incoming.size_bytes:
-            raise UnreadableCheckpointError(artifact.filename, "the file is empty")
-    elif not artifact.digest.matches(digest):
-        raise DigestMismatchError(
-            artifact.filename,
-            url,
-            incoming.size_bytes,
-            artifact.digest.described(),
-            artifact.promised_by,
-            str(digest),
-        )
-
-
-def summary(filename: str, failures: list[tuple[str, ZoomgrError]]) -> ZoomgrError:
-    """The one error that tells why no URL gave the file.
-
-    A wrong file is worse news than a silent server, so the first integrity error stands for all; so does
-    offline when it was the only reason.
-    """
-    errors = [error for _, error in failures]
-    wrong = next((error for error in errors if isinstance(error, IntegrityError)), None)
-    if wrong or len(errors) == 1 or all(isinstance(error, OfflineError) for error in errors):
-        return wrong or errors[0]
-    return NoMirrorWorkedError(filename, tuple((url, error.headline()) for url, error in failures))

@@ -21,7 +21,14 @@ from zoomgr.cache.manners import Manners
 from zoomgr.cache.owner import Owner
 from zoomgr.cache.patience import Effort, StoppedError
 from zoomgr.cache.progress import Progress
-from zoomgr.errors import FileChangedError, HttpStatusError, NetworkError, NotWeightsError, TooLargeError
+from zoomgr.errors import (
+    DiskFullError,
+    FileChangedError,
+    HttpStatusError,
+    NetworkError,
+    NotWeightsError,
+    TooLargeError,
+)
 from zoomgr.hookspecs import Body
 from zoomgr.records import WHOLE, Artifact, Span
 
@@ -178,13 +185,14 @@ class Transfer:
         download = self.download
         if download is None or body.offset == 0:
             self.start_over()
-            check_room(self._partials, total_bytes or 0)
+            self._check_room(total_bytes, 0)
             origin = Origin.of(self._url, body.validator, total_bytes, Owner.here().boot)
             download = self.download = Download.begin(self._partials, self._key, origin)
         elif body.offset != asked.start or not self._is_same(download, body):
             raise FileChangedError(self._url)
-        elif not self._is_from_here(download):
-            self.has_kept_bytes = True
+        else:
+            self._check_room(total_bytes, download.written_bytes)
+            self.has_kept_bytes |= not self._is_from_here(download)
         if self._advance is None:
             size_bytes = total_bytes or self._artifact.size_bytes
             self._advance = self._shown.enter_context(
@@ -192,6 +200,9 @@ class Transfer:
             )
             self._advance(download.written_bytes)
         return download
+
+    def _check_room(self, total_bytes: int | None, written_bytes: int) -> None:
+        check_room(self._partials, (total_bytes or 0) - written_bytes)
 
     def _is_same(self, download: Download, body: Body) -> bool:
         origin = download.origin
@@ -315,10 +326,11 @@ class Transfer:
     def _is_worth_keeping(self, download: Download, error: BaseException | None) -> bool:
         """Whether a later process can go on with it: after a fault of the network, or when it was stopped.
 
-        Also when a login page came in place of the rest: none of it was written.
+        Also when a login page came in place of the rest, or the rest had no room: none of it was written.
+        A disk that ran full in the middle gets its room back.
         """
         may_go_on = isinstance(
             error, NetworkError | NotWeightsError | StoppedError | KeyboardInterrupt | SystemExit
-        )
+        ) or (isinstance(error, DiskFullError) and self._advance is None)
         is_enough = download.written_bytes >= _WORTH_KEEPING_BYTES and download.origin.total_bytes is not None
         return may_go_on and is_enough and self._can_go_on(download)

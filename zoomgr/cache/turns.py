@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _POLL_S = 0.1
-_SILENCE_S = 180.0
+_SILENCE_S = 300.0
 """Without a sign of life for so long, the holder is given up: longer than any pause that a download makes."""
 
 
