@@ -39,7 +39,8 @@ _PUBLISHED = "gluoncv-torch catalogue"
 class GluonTransport:
     """Opens `gluon://HOST/PATH.pth#sha1=<hex>`: the file in https://HOST/PATH.zip.
 
-    The URL is that of the file, so that a mirror of it ([mirrors] of the registry) has the unpacked one.
+    The URL is that of the file, so that a mirror of it ([mirrors] of the registry, with a pin) has the
+    unpacked one.
     """
 
     schemes = frozenset({"gluon"})
