@@ -32,6 +32,7 @@ from zoomgr.cache.left import (
     left_downloads,
 )
 from zoomgr.cache.owner import Owner, owned_name
+from zoomgr.cache.syncing import Syncing
 from zoomgr.errors import CacheUnwritableError, DiskFullError
 from zoomgr.records import Digest
 
@@ -74,6 +75,7 @@ class Download:
             self._journal = Journal(folder / JOURNAL, kept)
             opened.callback(self._journal.close)
             self._hashing = Hashing(self.path, self._checkpoint, (known.hashed, known.sha256))
+            self._syncing = Syncing(self._descriptor)
             opened.pop_all()
         self._hashing.follow(self._extents.prefix)
 
@@ -174,6 +176,7 @@ class Download:
                 stop = offset + len(chunk)
                 self._extents.add(offset, stop)
                 self._note(offset, stop)
+                self._syncing.wrote(len(chunk))
             self._hashing.follow(self._extents.prefix)
             return self._extents.count - before
 
@@ -219,7 +222,7 @@ class Download:
         with refusals(self.path, self.size_bytes):
             if not self._is_open:
                 raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-            os.fsync(self._descriptor)
+            self._syncing.finish()
             if not is_sealed(here := os.fstat(self._descriptor)):
                 os.fchmod(self._descriptor, READ_ONLY)
         with suppress(OSError):
