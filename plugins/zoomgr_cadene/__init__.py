@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from zoomgr.api import Adapter, Options, hookimpl
 from zoomgr_cadene.family import CadeneFamily
-from zoomgr_cadene.keys import BACKGROUND, RENAMED
 from zoomgr_cadene.source import CadeneSource
 
 
@@ -23,5 +22,7 @@ def zoomgr_architectures() -> Iterator[CadeneFamily]:
 @hookimpl
 def zoomgr_adapters() -> Iterator[Adapter]:
     """What `pretrainedmodels` does to a file's tensors after reading them."""
+    from zoomgr_cadene.keys import BACKGROUND, RENAMED  # only a load needs what this compiles
+
     yield RENAMED
     yield BACKGROUND

@@ -18,7 +18,7 @@ WEIGHTS = (".safetensors", ".bin", ".pth", ".pt", ".ckpt", ".tar", ".npz", ".h5"
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 # As huggingface_hub.parse_hf_uri has it: a slash in a revision is written %2F, but for the hub's own refs.
 _REVISION = r"refs/pr/\d+|refs/convert/[\w.-]+|[^/?#]+"
-_GRAMMAR = re.compile(
+_GRAMMAR = (
     rf"(?i:hf)://(?:models/)?(?!(?:models|datasets|spaces|kernels|buckets)/)(?P<repo>{_NAME}/{_NAME})"
     rf"(?:@(?P<revision>{_REVISION}))?(?:/(?P<path>[^?#]+))?(?:\#(?P<fragment>.*))?"
 )
@@ -48,7 +48,7 @@ class HubFile:
         Raises:
             InvalidRefError: it does not follow the grammar, or names no model repository with an owner.
         """
-        found = _GRAMMAR.fullmatch(text)
+        found = re.fullmatch(_GRAMMAR, text)
         if found is None:
             raise InvalidRefError(redacted(text), f"{_USAGE}; OWNER/REPO is a repository of models")
         repo, path = found["repo"], found["path"] or DEFAULT_PATH

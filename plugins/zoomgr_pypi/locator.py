@@ -11,9 +11,7 @@ from zoomgr.api import Artifact, Digest, InvalidRefError, ModelCard, ModelRef
 if TYPE_CHECKING:
     from packaging.version import Version
 
-_GRAMMAR = re.compile(
-    r"pypi://(?P<dist>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)==(?P<version>[^/]+)/(?P<member>.+)"
-)
+_GRAMMAR = r"pypi://(?P<dist>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)==(?P<version>[^/]+)/(?P<member>.+)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class WheelFile:
         from packaging.utils import canonicalize_name
         from packaging.version import InvalidVersion, Version
 
-        found = _GRAMMAR.fullmatch(text)
+        found = re.fullmatch(_GRAMMAR, text)
         if found is None:
             raise InvalidRefError(text, "a file in a wheel is written pypi://DIST==VERSION/PATH/IN/WHEEL")
         try:

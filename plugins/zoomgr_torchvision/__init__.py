@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from zoomgr.api import Options, hookimpl
+from zoomgr.api import Adapter, Options, hookimpl
 from zoomgr_torchvision.family import TorchvisionFamily
-from zoomgr_torchvision.legacy import LegacyNames
 from zoomgr_torchvision.source import TorchvisionSource
 
 
@@ -21,6 +20,8 @@ def zoomgr_architectures() -> Iterator[TorchvisionFamily]:
 
 
 @hookimpl
-def zoomgr_adapters() -> Iterator[LegacyNames]:
+def zoomgr_adapters() -> Iterator[Adapter]:
     """The old key names that some of torchvision's own files still have."""
+    from zoomgr_torchvision.legacy import LegacyNames  # only a load needs what this compiles
+
     yield LegacyNames()
