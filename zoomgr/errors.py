@@ -1000,7 +1000,7 @@ class DiskFullError(CacheError):
         return f"no space left{wanted} at {self.path}"
 
     def hint(self) -> str:
-        return "free some space (zoomgr list --cached, zoomgr rm, zoomgr gc), or choose a bigger disk with --cache DIR"
+        return "free some space (zoomgr gc, zoomgr rm), or choose a bigger disk with --cache DIR"
 
 
 class CacheDamagedError(CacheError):
