@@ -15,8 +15,9 @@ from zoomgr.errors import InvalidPlanError, InvalidRefError, listed
 
 # -- what a file is ------------------------------------------------------------------------------------------
 
-_WEIGHT_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".tar", ".ckpt", ".npz", ".h5", ".pkl", ".params")
-_EXTENSION = "|".join(map(re.escape, (*_WEIGHT_SUFFIXES, ".zip", ".gz")))
+WEIGHT_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".tar", ".ckpt", ".npz", ".h5", ".pkl", ".params")
+"""How names of files with weights end."""
+_EXTENSION = "|".join(map(re.escape, (*WEIGHT_SUFFIXES, ".zip", ".gz")))
 _PROMISE = re.compile(rf".*[-_]([0-9a-f]{{8,64}})(?:{_EXTENSION}){{1,2}}", re.DOTALL)
 _DATE_OR_COUNTER = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d*|000\d+")
 
@@ -163,7 +164,7 @@ class ModelRef:
             return cls(text, scheme=found[1].lower())
         if text.startswith(("./", "../", "/", "~")) or any(c in text for c in "*?[\\"):
             return cls(text, scheme="path")
-        if text.lower().endswith(_WEIGHT_SUFFIXES):
+        if text.lower().endswith(WEIGHT_SUFFIXES):
             return cls(text, scheme="path")
         if found := _NAME.fullmatch(text):
             return cls(found["name"], source=found["source"] or "", tag=(found["tag"] or "").lower())

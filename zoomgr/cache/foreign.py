@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import platformdirs
 
 from zoomgr.cache.reading import is_there
-from zoomgr.records import Artifact, Digest
+from zoomgr.records import WEIGHT_SUFFIXES, Artifact, Digest
 
 TORCH, HUB, POOCH = "torch hub", "Hugging Face", "pooch"
 
@@ -25,7 +25,6 @@ _HF_HOSTS = frozenset({"huggingface.co", "hf.co"})
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LONGEST_NAME = 255  # pooch cuts a URL's file name so that it has this length with the md5 before it
-_WEIGHTS = (".pth", ".pt", ".bin", ".safetensors", ".tar", ".ckpt", ".npz", ".pkl", ".params", ".h5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ def files(folders: Folders) -> Iterator[tuple[str, Path]]:
     ):
         with suppress(OSError):
             for path in sorted(folder.glob(pattern)):
-                if path.suffix.lower() in _WEIGHTS and is_there(path):
+                if path.suffix.lower() in WEIGHT_SUFFIXES and is_there(path):
                     yield tool, path
 
 
