@@ -176,6 +176,66 @@ class ModelRef:
         return (f"{self.source}/" if self.source else "") + self.name + (f"@{self.tag}" if self.tag else "")
 
 
+_PLACE = re.compile(
+    r"(?P<path>[^\[\]]+)(?:\[(?:(?P<blocks>[1-9]\d*),)?(?P<count>[a-z_]+)(?:,(?P<width>[1-9]\d*))?\])?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A layer, one axis of which follows a count: a stem's the input channels, a head's the classes.
+
+    Written as its path, and behind it in brackets how the axis is made up, where it is not just the count
+    `n`: `fc`, `roi_heads.box_predictor.bbox_pred[n,4]` (four values of a box for each class, next to one
+    another), `head.classification_head.cls_logits[9,n]` (all classes for each of nine anchors).
+
+    Attributes:
+        path: of the module.
+        blocks: how often the whole run of channels or classes is repeated along the axis.
+        width: how many entries each of them has.
+        count: the argument of the builder that the axis follows; empty for `in_ch` or `num_classes`.
+    """
+
+    path: str
+    blocks: int = 1
+    width: int = 1
+    count: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """What a catalogue writes.
+
+        Raises:
+            ValueError: it is not of that form.
+        """
+        found = _PLACE.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text!r} is not PATH, PATH[BLOCKS,n], PATH[n,WIDTH] or PATH[BLOCKS,n,WIDTH]")
+        count = found["count"] or "n"
+        return cls(
+            found["path"], int(found["blocks"] or 1), int(found["width"] or 1), "" if count == "n" else count
+        )
+
+    def size(self, count: int) -> int:
+        """Length of the axis for a count."""
+        return self.blocks * count * self.width
+
+    def entries(self, chosen: Iterable[int], count: int) -> tuple[int, ...]:
+        """Where the chosen ones of `count` lie along the axis: block by block, each in the order chosen."""
+        chosen = tuple(chosen)
+        return tuple(
+            (block * count + one) * self.width + entry
+            for block in range(self.blocks)
+            for one in chosen
+            for entry in range(self.width)
+        )
+
+    def __str__(self) -> str:
+        blocks, width = ("" if n == 1 else str(n) for n in (self.blocks, self.width))
+        axis = ",".join(part for part in (blocks, self.count or "n", width) if part)
+        return self.path if axis == "n" else f"{self.path}[{axis}]"
+
+
 @dataclass(frozen=True, slots=True)
 class Preprocess:
     """How a picture becomes the tensor that the weights were trained on.
@@ -211,8 +271,8 @@ class ModelCard:
         is_default: whether a reference without a tag means these weights.
         num_classes: outputs of the head; None where there is no such notion or it is not known.
         in_ch: input channels of the stem.
-        stem, head: module paths, e.g. ("conv1",) and ("fc",); several where there are several; empty when
-            not declared.
+        stem, head: where input channels and classes enter, e.g. ("conv1",) and ("fc",), as `Place` reads
+            them; several where there are several; empty when not declared.
         task: "classification", "detection", "segmentation", "keypoints", "video", "optical-flow", "features".
         preprocess: None where it is not published.
         labels: name of a label set (`zoomgr/look/labels/`), or the labels themselves, in the head's order.
@@ -369,20 +429,31 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class StemExpand:
-    """A first convolution for another count of input channels; policies: `zoomgr.adapt.stem.expand_stem`."""
+    """A first layer for other input channels; policies: `zoomgr.adapt.stem.expand_stem`.
+
+    Attributes:
+        in_ch: wanted input channels.
+        policy: what the channels get that the weights were not trained on.
+        order: of each wanted channel, which of the trained ones it is, or None; empty when the first three
+            are the trained ones in their order.
+        blocks, width: how the channels lie along axis 1, see `Place`.
+    """
 
     in_ch: int
     policy: str
+    order: tuple[int | None, ...] = ()
+    blocks: int = 1
+    width: int = 1
 
     def shape(self, sources: tuple[Shape, ...]) -> Shape:
         """Shape of the result, (out_ch, in_ch, ...)."""
         (only,) = sources
-        return (only[0], self.in_ch, *only[2:])
+        return (only[0], self.blocks * self.in_ch * self.width, *only[2:])
 
 
 @dataclass(frozen=True, slots=True)
 class HeadSelect:
-    """The rows of a head that belong to the classes that stay."""
+    """The rows of a head that belong to the classes that stay, in the order in which they are wanted."""
 
     rows: tuple[int, ...]
 
@@ -515,6 +586,9 @@ class LoadReport:
         digest: whole sha256 of the file they came from; empty for tensors that came from memory.
         wrappers: what was taken off the checkpoint, outermost first, e.g. ("state_dict", "module.").
         seconds: per stage: resolve, fetch, read, build, plan, apply.
+        stem_shift: how far adapting the stem has moved its response to RGB pictures while further channels
+            are zero, as a part of that response (relative L2 for pixels of unit variance); 0 when it is
+            exactly kept, None when no stem was adapted, or fewer than three channels cannot show RGB.
     """
 
     plan: LoadPlan
@@ -522,6 +596,7 @@ class LoadReport:
     digest: str = ""
     wrappers: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    stem_shift: float | None = None
 
     @property
     def loaded(self) -> tuple[str, ...]:
