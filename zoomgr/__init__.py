@@ -1,7 +1,8 @@
 """zoomgr: pretrained vision models by name, their bytes proven, loaded into the network you want.
 
 Every function here is a method of a default `Zoo`, made at the first call with the settings that the
-environment then has. Importing zoomgr imports no torch; neither does anything that needs no tensors.
+environment then has; but for `adapt_head` and `adapt_stem`, which need none. Importing zoomgr imports no
+torch; neither does anything that needs no tensors.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from zoomgr.errors import ZoomgrError
+from zoomgr.garbage import no_collection
 
 if TYPE_CHECKING:
+    from zoomgr.adapt.surgery import adapt_head, adapt_stem
     from zoomgr.zoo import Zoo
 
     _zoo = Zoo()
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Zoo",
     "ZoomgrError",
+    "adapt_head",
+    "adapt_stem",
     "add",
     "available",
     "load",
@@ -48,10 +53,11 @@ __all__ = [
 
 @cache
 def _default_zoo() -> Zoo:
-    from zoomgr.progress import bars_on_a_terminal
-    from zoomgr.zoo import Zoo
+    with no_collection():
+        from zoomgr.progress import bars_on_a_terminal
+        from zoomgr.zoo import Zoo
 
-    return Zoo(progress=bars_on_a_terminal())
+        return Zoo(progress=bars_on_a_terminal())
 
 
 def __getattr__(name: str) -> Any:
@@ -61,6 +67,10 @@ def __getattr__(name: str) -> Any:
         from zoomgr.zoo import Zoo
 
         return Zoo
+    if name in {"adapt_head", "adapt_stem"}:
+        from zoomgr.adapt import surgery
+
+        return getattr(surgery, name)
     return getattr(_default_zoo(), name)
 
 

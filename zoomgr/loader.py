@@ -3,48 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from zoomgr.adapt.declared import Origin, declare
 from zoomgr.adapt.match import choose_adapter
-from zoomgr.adapt.plan import Wishes, make_plan
-from zoomgr.adapt.stem import check_policy
-from zoomgr.errors import InvalidSettingError
+from zoomgr.adapt.plan import make_plan
+from zoomgr.adapt.wishes import Wishes
+from zoomgr.garbage import no_collection
 from zoomgr.host import PluginHost
-from zoomgr.records import Digest, Fresh, LoadPlan, LoadReport, ModelCard
+from zoomgr.kept import Kept
+from zoomgr.records import Digest, Fresh, LoadPlan, LoadReport, ModelCard, StemExpand
+from zoomgr.request import Meant, Request, meant
 from zoomgr.resolve import Ref, Resolver
 
 if TYPE_CHECKING:
     from torch import nn
 
     from zoomgr.checkpoint import Checkpoint
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a caller asks of a load; the arguments of `zoomgr.Zoo.load_with_report` say what each means."""
-
-    arch: str = ""
-    num_classes: int | None = None
-    in_ch: int | None = None
-    match: str = "auto"
-    stem: str = "zero"
-    partial: bool = False
-    ignore: tuple[str, ...] = ()
-    arch_kwargs: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        # Beyond the limits no label set and no sensor goes; torch would answer with a C++ stack trace.
-        limits = {"num_classes": (self.num_classes, 0, 1_000_000), "in_ch": (self.in_ch, 1, 65_536)}
-        for name, (count, least, most) in limits.items():
-            if count is not None and not least <= count <= most:
-                problem = f"it must lie between {least:,} and {most:,}"
-                raise InvalidSettingError(name, str(count), problem, "leave it out to keep the model's own")
-        check_policy(self.stem)
 
 
 class Clock:
@@ -72,6 +52,7 @@ class Prepared:
         checkpoint: None for a load without weights.
         plan: for the two of them.
         clock: seconds so far.
+        origin: to be kept with the module; None for the caller's.
     """
 
     ref: str
@@ -81,6 +62,7 @@ class Prepared:
     checkpoint: Checkpoint | None
     plan: LoadPlan
     clock: Clock
+    origin: Origin | None = None
 
 
 class Loader:
@@ -90,6 +72,7 @@ class Loader:
         host: gives families, formats and adapters.
         resolver: gives cards.
         file: gives the proven file of a card, fetched if need be.
+        kept: reads files of the cache; None where there are none.
     """
 
     def __init__(
@@ -97,61 +80,80 @@ class Loader:
         host: PluginHost,
         resolver: Resolver,
         file: Callable[[ModelCard], tuple[Path, Digest | None]],
+        kept: Kept | None = None,
     ) -> None:
         self._host = host
         self._resolver = resolver
         self._file = file
+        self._kept = kept
 
     def load(self, ref: Ref, weights: bool | Ref | None, request: Request) -> tuple[nn.Module, LoadReport]:
         """Build the architecture and fill it; see `zoomgr.Zoo.load_with_report`."""
-        prepared = self.prepare(ref, weights, request)
-        return prepared.module.train(), _carried_out(prepared)
+        with no_collection():
+            prepared = self.prepare(ref, weights, request)
+            module, report = prepared.module.train(), _carried_out(prepared)
+            del (
+                prepared
+            )  # so that each tensor of the checkpoint goes when the one that is made of it is there
+            return _placed(module, request), report
 
     def load_into(self, model: nn.Module, weights: Ref, request: Request) -> LoadReport:
         """Fill a module of the caller's own; see `zoomgr.Zoo.load_into`."""
-        return _carried_out(self.prepare_into(model, weights, request))
+        with no_collection():
+            return _carried_out(self.prepare_into(model, weights, request))
+
+    def read(self, card: ModelCard) -> Checkpoint:
+        """The tensors of a card's file; see `zoomgr.Zoo.read`."""
+        return self._read_here(card, Clock())[0]
 
     def prepare(self, ref: Ref, weights: bool | Ref | None, request: Request) -> Prepared:
         """All that comes before a change: the file is fetched and read, the module built, the plan made."""
         clock = Clock()
         with clock.stage("resolve"):
-            self._check_match(request)
+            self._check(request)
             card = self._resolver.resolve(ref)
             filled = self._resolver.resolve(weights) if weights and weights is not True else card
             own = self._resolver.architecture(request.arch or card.arch)
-            build = self._builder(own, filled if filled.arch == own.arch else card, request)
+            wanted = meant(request, filled, own)
+            build = self._builder(own, filled if filled.arch == own.arch else card, wanted, request)
         if not weights:
             with clock.stage("build"):
                 module = build()
-            return Prepared(str(card.ref), None, module, build, None, _all_fresh(module), clock)
-        checkpoint, digest = self._read(filled, clock)
+            return Prepared(
+                str(card.ref), None, module, build, None, _all_fresh(module), clock, wanted.origin
+            )
+        checkpoint, digest = self._read(filled, clock, request)
         with clock.stage("build"):
             from zoomgr.adapt.build import skip_init
 
             with skip_init():
                 module = build()
         with clock.stage("plan"):
-            plan = self._plan(checkpoint, module, filled, own, request)
-        return Prepared(str(filled.ref), digest, module, build, checkpoint, plan, clock)
+            plan = self._plan(checkpoint, module, filled, own, wanted.wishes, request.match)
+        return Prepared(str(filled.ref), digest, module, build, checkpoint, plan, clock, wanted.origin)
 
     def prepare_into(self, model: nn.Module, weights: Ref, request: Request) -> Prepared:
         """The same for a module that the caller has built."""
         clock = Clock()
         with clock.stage("resolve"):
-            self._check_match(request)
+            self._check(request)
             card = self._resolver.resolve(weights)
-        checkpoint, digest = self._read(card, clock)
+        checkpoint, digest = self._read(card, clock, request)
         with clock.stage("plan"):
             own = ModelCard(card.ref, arch=type(model).__name__)
-            plan = self._plan(checkpoint, model, card, own, request)
+            wishes = Wishes(partial=request.partial, ignore=request.ignore)
+            plan = self._plan(checkpoint, model, card, own, wishes, request.match)
         return Prepared(str(card.ref), digest, model, None, checkpoint, plan, clock)
 
-    def _check_match(self, request: Request) -> None:
-        """Refuse an adapter that does not exist before anything is fetched."""
+    def _check(self, request: Request) -> None:
+        """Refuse an adapter or a device that does not exist before anything is fetched."""
         if request.match not in {"auto", "name"}:
             self._host.get_adapter(request.match)
+        request.place()
 
-    def _builder(self, own: ModelCard, card: ModelCard, request: Request) -> Callable[[], nn.Module]:
+    def _builder(
+        self, own: ModelCard, card: ModelCard, wanted: Meant, request: Request
+    ) -> Callable[[], nn.Module]:
         """Builds the architecture as the weights need it, but for what the caller wishes otherwise."""
         family, _, name = own.arch.partition("/")
         fits = card.arch == own.arch
@@ -160,60 +162,90 @@ class Loader:
         return partial(
             self._host.get_family(family).build,
             name,
-            num_classes=num_classes if request.num_classes is None else request.num_classes,
-            in_ch=in_ch if request.in_ch is None else request.in_ch,
+            num_classes=num_classes if wanted.num_classes is None else wanted.num_classes,
+            in_ch=in_ch if wanted.in_ch is None else wanted.in_ch,
             **{**(card if fits else own).build_args, **request.arch_kwargs},
         )
 
-    def _read(self, card: ModelCard, clock: Clock) -> tuple[Checkpoint, Digest | None]:
+    def _read(self, card: ModelCard, clock: Clock, request: Request) -> tuple[Checkpoint, Digest | None]:
+        if not request.broadcast:
+            return self._read_here(card, clock)
+        from zoomgr.ranks import broadcast_checkpoint
+
+        return broadcast_checkpoint(lambda: self._read_here(card, clock))
+
+    def _read_here(self, card: ModelCard, clock: Clock) -> tuple[Checkpoint, Digest | None]:
         with clock.stage("fetch"):
             path, digest = self._file(card)
         with clock.stage("read"):
+            if self._kept and digest and card.ref.scheme != "path":
+                return self._kept.checkpoint(path, digest), digest
             from zoomgr.checkpoint import read
 
             # The user's own file may be saved over while the model lives; no mapping survives that.
-            mapped = card.ref.scheme != "path"
-            return read(path, tuple(self._host.formats.items.values()), mapped=mapped), digest
+            return read(path, tuple(self._host.formats.items.values()), mapped=False), digest
 
-    def _plan(
-        self, checkpoint: Checkpoint, module: nn.Module, card: ModelCard, own: ModelCard, request: Request
+    def _plan(  # noqa: PLR0913, PLR0917 [both sides of it, and how they are matched]
+        self,
+        checkpoint: Checkpoint,
+        module: nn.Module,
+        card: ModelCard,
+        own: ModelCard,
+        wishes: Wishes,
+        match: str,
     ) -> LoadPlan:
         """Plan strictly, but for the stem and the head where the caller has asked for others."""
         from zoomgr.checkpoint import specs_of
 
-        source, target = checkpoint.specs, specs_of(module.state_dict())
-        name = choose_adapter(request.match, card.schema, source, target, self._host.adapters.items)
-        wishes = Wishes(
-            stem=own.stem if request.in_ch is not None else (),
-            head=own.head if request.num_classes is not None else (),
-            num_classes=request.num_classes,
-            stem_policy=request.stem,
-            partial=request.partial,
-            ignore=request.ignore,
-        )
+        source, target = checkpoint.specs, specs_of(module.state_dict(keep_vars=True))
+        name = choose_adapter(match, card.schema, source, target, self._host.adapters.items)
         adapter = self._host.get_adapter(name) if name else None
         return make_plan(source, target, what=f"{card.ref} into {own.arch}", adapter=adapter, wishes=wishes)
 
 
 def _carried_out(prepared: Prepared) -> LoadReport:
-    checkpoint = prepared.checkpoint
+    checkpoint, shift = prepared.checkpoint, None
     if checkpoint:
         from zoomgr.adapt.apply_torch import apply
 
         with prepared.clock.stage("apply"):
             apply(prepared.plan, prepared.module, checkpoint.tensors, initialised=prepared.build)
+        shift = _stem_shift(prepared.plan, prepared.module, checkpoint)
+    if prepared.origin:
+        declare(prepared.module, prepared.origin)
     return LoadReport(
         prepared.plan,
         prepared.ref,
         str(prepared.digest or ""),
         checkpoint.wrappers if checkpoint else (),
         prepared.clock.seconds,
+        shift,
     )
+
+
+def _placed(module: nn.Module, request: Request) -> nn.Module:
+    """On its device, of its type: tensor by tensor, from the map of the file, without another copy here."""
+    if place := request.place():
+        device, dtype = place
+        module.to(device=device, dtype=dtype)
+    return module
+
+
+def _stem_shift(plan: LoadPlan, module: nn.Module, checkpoint: Checkpoint) -> float | None:
+    """The largest shift of the stems that were adapted; see `LoadReport`."""
+    from zoomgr.adapt.stem import stem_shift
+
+    shifts = [
+        stem_shift(checkpoint.tensors[move.sources[0]], module.get_parameter(move.target).detach(), move.op)
+        for move in plan.moves
+        if isinstance(move.op, StemExpand)
+    ]
+    return max((shift for shift in shifts if shift is not None), default=None)
 
 
 def _all_fresh(module: nn.Module) -> LoadPlan:
     """The plan of a load without weights: nothing comes from anywhere."""
     from zoomgr.checkpoint import specs_of
 
-    target = specs_of(module.state_dict())
+    target = specs_of(module.state_dict(keep_vars=True))
     return LoadPlan((), target, (), tuple(Fresh(spec.name, "no weights") for spec in target), adapter="none")

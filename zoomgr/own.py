@@ -22,8 +22,9 @@ from zoomgr.errors import (
 )
 from zoomgr.gate import Gate
 from zoomgr.host import PluginHost
-from zoomgr.loader import Loader, Request
+from zoomgr.loader import Loader
 from zoomgr.records import Artifact, CacheEntry, Digest, ModelCard, ModelRef
+from zoomgr.request import Request
 from zoomgr.resolve import OWN, Resolver
 
 # What the file name of a card shows unchanged, so that a damaged one is known by its name.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -450,6 +450,10 @@ class StemExpand:
         (only,) = sources
         return (only[0], self.blocks * self.in_ch * self.width, *only[2:])
 
+    def __str__(self) -> str:
+        each = (self.policy if channel is None else str(channel) for channel in self.order)
+        return f"stem for {self.in_ch} channels from {', '.join(each) or f'three, {self.policy}'}"
+
 
 @dataclass(frozen=True, slots=True)
 class HeadSelect:
@@ -463,6 +467,9 @@ class HeadSelect:
         if not only or max(self.rows, default=0) >= only[0]:
             raise ValueError(f"{only} has not all of the rows {self.rows}")
         return (len(self.rows), *only[1:])
+
+    def __str__(self) -> str:
+        return f"rows {listed(tuple(map(str, self.rows)))}"
 
 
 Op = Copy | Reshape | Permute | Concat | Split | StemExpand | HeadSelect
@@ -528,11 +535,13 @@ class LoadPlan:
         targets = {spec.name: spec for spec in self.target}
         filled = [move.target for move in self.moves] + [item.target for item in self.fresh]
         taken = {name for move in self.moves for name in move.sources}
-        left = [item.source for item in self.unused]
-        problems = [
-            *_partition_problems("target", filled, targets),
-            *_partition_problems("source", [*taken, *left], sources),
-        ]
+        used = [*taken, *(item.source for item in self.unused)]
+        problems = []
+        if not (_is_partition(filled, targets) and _is_partition(used, sources)):
+            problems = [
+                *_partition_problems("target", filled, targets),
+                *_partition_problems("source", used, sources),
+            ]
         if not problems:
             problems = [text for move in self.moves if (text := _shape_problem(move, sources, targets))]
         if problems:
@@ -560,6 +569,11 @@ def _grouped(what: str, reasons: Iterable[tuple[str, str]]) -> Iterable[str]:
         yield f"{len(those)} {what} ({reason}): {listed(tuple(those))}"
 
 
+def _is_partition(listed: Sequence[str], keys: Mapping[str, Any]) -> bool:
+    """Whether each key is listed, once, and nothing else is."""
+    return len(listed) == len(keys) and keys.keys() == set(listed)
+
+
 def _partition_problems(side: str, listed: Iterable[str], keys: Mapping[str, Any]) -> Iterable[str]:
     counts = Counter(listed)
     yield from (f"{side} {name} is listed {n} times" for name, n in counts.items() if n > 1)
@@ -569,6 +583,8 @@ def _partition_problems(side: str, listed: Iterable[str], keys: Mapping[str, Any
 
 def _shape_problem(move: Move, sources: Mapping[str, TensorSpec], targets: Mapping[str, TensorSpec]) -> str:
     wanted = targets[move.target].shape
+    if type(move.op) is Copy and len(move.sources) == 1 and sources[move.sources[0]].shape == wanted:
+        return ""  # nearly every move
     try:
         given = move.op.shape(tuple(sources[name].shape for name in move.sources))
     except ValueError as error:

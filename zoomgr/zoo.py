@@ -42,9 +42,11 @@ if TYPE_CHECKING:
     from zoomgr.cache.adopt import Adoption
     from zoomgr.cache.gc import Rubbish
     from zoomgr.checkpoint import Checkpoint, Contents
+    from zoomgr.kept import Kept
     from zoomgr.loader import Loader
     from zoomgr.look.predict import Prediction
     from zoomgr.own import Shelf
+    from zoomgr.request import Head
 
 _RGB = 3
 
@@ -253,11 +255,7 @@ class Zoo:
         Raises:
             UnreadableCheckpointError, UnsafeCheckpointError: see docs/errors.md.
         """
-        from zoomgr.checkpoint import read
-
-        card = self.resolve(ref)
-        path, _ = self.file(card)
-        return read(path, tuple(self.host.formats.items.values()), mapped=card.ref.scheme != "path")
+        return self.loader.read(self.resolve(ref))
 
     def inspect(self, ref: Ref) -> Contents:
         """What a checkpoint holds, without its values; of safetensors without torch. Errors as of `read`."""
@@ -281,10 +279,13 @@ class Zoo:
         in_ch: int | None = None,
         weights: bool | Ref | None = True,
         match: str = "auto",
+        head: Head = None,
         stem: str = "zero",
+        bands: Sequence[str] = (),
         partial: bool = False,
         device: str | torch.device = "cpu",
         dtype: torch.dtype | None = None,
+        broadcast: bool = False,
         offline: bool | None = None,
         **arch_kwargs: Any,
     ) -> tuple[nn.Module, LoadReport]:
@@ -293,16 +294,24 @@ class Zoo:
         Args:
             ref: names the architecture and its weights.
             arch: FAMILY/NAME, where the reference does not say it (a bare file), or to use another one.
-            num_classes: outputs of the head; another number than the weights have gives a fresh head.
+            num_classes: outputs of the head; another number than the weights have gives a fresh head. Of
+                detectors the background is one, as torchvision has it: 91 for COCO's 90 categories.
             in_ch: input channels; another number than the weights have adapts the stem.
             weights: True for the reference's own, False or None for random ones, or somebody else's
                 checkpoint.
             match: "auto" (the card's adapter, else equal names, else an adapter that knows the keys), "name",
                 or an adapter's name.
+            head: None (the weights' own while the count of classes fits, else a fresh one), "fresh" (a new
+                one in any case), "keep" (the weights' own, or an error), or classes by index or label, in
+                any order, whose rows are copied (docs/heads.md).
             stem: how a stem is adapted: "zero", "mean", "cyclic", "copy:R", "fresh" (docs/stem.md).
+            bands: what each input channel is, such as ["B4", "B3", "B2", "B8"]: red, green and blue among
+                them get the trained weights, whatever their order, the others what `stem` says.
             partial: load what fits and make the rest fresh, instead of raising.
-            device: where the model goes.
+            device: where the model goes, tensor by tensor.
             dtype: floating-point type of the model; None keeps the architecture's own.
+            broadcast: only rank 0 of the `torch.distributed` process group fetches and reads; the others get
+                the weights from it (docs/processes.md).
             offline: open no socket; None as the settings say.
             arch_kwargs: what the architecture's own builder takes.
 
@@ -312,12 +321,23 @@ class Zoo:
         Raises:
             ZoomgrError: see docs/errors.md; nothing is left half-done.
         """
-        from zoomgr.loader import Request
+        from zoomgr.request import Request
 
-        request = Request(arch, num_classes, in_ch, match, stem, partial, arch_kwargs=arch_kwargs)
-        loader = self._at(offline).loader
-        module, report = loader.load(ref, weights, request)
-        return module.to(device=device, dtype=dtype), report
+        request = Request(
+            arch,
+            num_classes,
+            in_ch,
+            match,
+            head,
+            stem,
+            bands,
+            partial,
+            device=device,
+            dtype=dtype,
+            broadcast=broadcast,
+            arch_kwargs=arch_kwargs,
+        )
+        return self._at(offline).loader.load(ref, weights, request)
 
     def load_into(
         self,
@@ -327,6 +347,7 @@ class Zoo:
         match: str = "auto",
         partial: bool = False,
         ignore: Sequence[str] = (),
+        broadcast: bool = False,
     ) -> LoadReport:
         """Put a checkpoint into a model of your own; on an error the model is unchanged.
 
@@ -336,10 +357,11 @@ class Zoo:
             match: as of `load_with_report`.
             partial: load what fits, instead of raising.
             ignore: globs of checkpoint keys that are left out.
+            broadcast: as of `load_with_report`.
         """
-        from zoomgr.loader import Request
+        from zoomgr.request import Request
 
-        request = Request(match=match, partial=partial, ignore=tuple(ignore))
+        request = Request(match=match, partial=partial, ignore=tuple(ignore), broadcast=broadcast)
         return self.loader.load_into(model, weights, request)
 
     def plan(
@@ -351,14 +373,18 @@ class Zoo:
         in_ch: int | None = None,
         weights: bool | Ref | None = True,
         match: str = "auto",
+        head: Head = None,
         stem: str = "zero",
+        bands: Sequence[str] = (),
         partial: bool = False,
         **arch_kwargs: Any,
     ) -> LoadPlan:
         """What `load_with_report`, or `load_into` a module, would do; fetches the weights, loads nothing."""
-        from zoomgr.loader import Request
+        from zoomgr.request import Request
 
-        request = Request(arch, num_classes, in_ch, match, stem, partial, arch_kwargs=arch_kwargs)
+        request = Request(
+            arch, num_classes, in_ch, match, head, stem, bands, partial, arch_kwargs=arch_kwargs
+        )
         if isinstance(model_or_ref, Ref):
             return self.loader.prepare(model_or_ref, weights, request).plan
         if weights is None or isinstance(weights, bool):
@@ -372,7 +398,13 @@ class Zoo:
         """The stages of a load, over this Zoo's plugins and cache."""
         from zoomgr.loader import Loader
 
-        return Loader(self.host, self._resolver, self.file)
+        return Loader(self.host, self._resolver, self.file, self._kept)
+
+    @property
+    def _kept(self) -> Kept:
+        from zoomgr.kept import Kept
+
+        return Kept(self.store, self.host)
 
     def _at(self, offline: bool | None) -> Zoo:
         """This Zoo, or one like it that is offline (or not) whatever the settings say."""
@@ -383,18 +415,47 @@ class Zoo:
 
     # -- looking ---------------------------------------------------------------------------------------------
 
-    def preprocess(self, ref: Ref) -> Callable[[Image.Image], Tensor]:
-        """The transform from a PIL image in RGB to the tensor that the weights were trained on.
+    def preprocess(
+        self,
+        model_or_ref: nn.Module | Ref,
+        *,
+        in_ch: int | None = None,
+        stem: str = "zero",
+        bands: Sequence[str] = (),
+    ) -> Callable[[Image.Image | Tensor], Tensor]:
+        """The transform from a picture to the tensor that the weights were trained on.
+
+        Args:
+            model_or_ref: weights; or a model that zoomgr has loaded, whose channels are known.
+            in_ch: of a reference: the channels that the model is loaded for; mean and std have a value for each.
+            stem: of a reference, as of `load_with_report`.
+            bands: of a reference, as of `load_with_report`.
+
+        Returns:
+            See `zoomgr.look.preprocess.transforms`.
 
         Raises:
-            CannotPredictError: its preprocessing is not published, or is not one of a single picture.
+            CannotPredictError: its preprocessing is not published, or is not one of a single picture; or
+                zoomgr has not loaded the model.
         """
-        from zoomgr.look.preprocess import transforms
+        from zoomgr.adapt.bands import in_ch_of, order_of
+        from zoomgr.adapt.declared import declared
+        from zoomgr.look.preprocess import for_channels, transforms
 
-        card = self.resolve(ref)
-        if card.preprocess is None:
-            raise CannotPredictError(str(card.ref), "its preprocessing is not published")
-        return transforms(card.preprocess)
+        if isinstance(model_or_ref, Ref):
+            card = self.resolve(model_or_ref)
+            name, how, count = str(card.ref), card.preprocess, in_ch_of(bands, in_ch) or card.in_ch
+            order = order_of(bands, how.channels) if bands and how else ()
+        else:
+            origin = declared(model_or_ref)
+            if origin is None:
+                name = f"this {type(model_or_ref).__name__}"
+                raise CannotPredictError(name, "zoomgr has not loaded it; name its weights instead")
+            name, how, count = origin.ref, origin.preprocess, origin.in_ch
+            stem, order = origin.stem_policy, origin.order
+        if how is None:
+            raise CannotPredictError(name, "its preprocessing is not published")
+        return transforms(for_channels(how, count, policy=stem, order=order))
 
     def predict(self, ref: Ref, image: Path | str, *, top: int = 5) -> tuple[Prediction, ...]:
         """The most likely classes of a picture file.

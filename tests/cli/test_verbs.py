@@ -278,12 +278,62 @@ def test_plan_shows_what_a_load_would_do(zoomgr: Say) -> None:
     assert signs == ["~", "+", "+", "-", "-"]
     assert told.err == (
         "0 of 3 tensors loaded, keys matched by acme-keys\n"
-        "1 adapted (StemExpand(in_ch=4, policy='zero')): stem.weight\n"
+        "1 adapted (stem for 4 channels from three, zero): stem.weight\n"
         "2 fresh (head for 9 classes): head.weight, head.bias\n"
         "2 unused (replaced head): last/w, last/b\n"
     )
     moves = zoomgr("plan", "tiny", "--in-ch", "4", "--json").json["moves"]
-    assert moves[0]["op"] == {"op": "StemExpand", "in_ch": 4, "policy": "zero"}
+    assert moves[0]["op"] == {
+        "op": "StemExpand",
+        "in_ch": 4,
+        "policy": "zero",
+        "order": [],
+        "blocks": 1,
+        "width": 1,
+    }
+
+
+def test_plan_shows_chosen_classes_and_bands(zoomgr: Say) -> None:
+    """What a row and a channel come from, in words."""
+    told = zoomgr("plan", "tiny", "--head", "Dog, 0", "--bands", "B8,B4,B3,B2", "--stem", "mean")
+
+    assert told.code == 0
+    assert told.out.splitlines() == [
+        "~\tstem.weight\tfirst/w\tstem for 4 channels from mean, 0, 1, 2",
+        "~\thead.weight\tlast/w\trows 1, 0",
+        "~\thead.bias\tlast/b\trows 1, 0",
+    ]
+    assert "2 adapted (rows 1, 0): head.weight, head.bias" in told.err
+
+
+@pytest.mark.parametrize(
+    ("head", "signs"), [("fresh", "=++--"), ("keep", "==="), ("0,dog", "==="), ("cat", "=~~")]
+)
+def test_plan_takes_a_head_as_load_does(zoomgr: Say, head: str, signs: str) -> None:
+    """New, the old one, or classes of it; all of them in their order is the old one."""
+    told = zoomgr("plan", "tiny", "--head", head)
+
+    assert "".join(line[0] for line in told.out.splitlines()) == signs
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        (("--head", "dgo"), "did you mean dog?"),
+        (("--head", "2"), "choose from 0 to 1"),
+        (("--head", "cat,0"), "name each class once"),
+        (("--bands", "nir,swir"), "or in_ch=2 without bands"),
+        (("--bands", "B3,B2,B1"), 'write "red", "green" and "blue"'),
+        (("--bands", "red,nir", "--in-ch", "3"), "leave in_ch out"),
+    ],
+)
+def test_plan_refuses_classes_and_bands_that_are_not_there(
+    zoomgr: Say, options: tuple[str, ...], hint: str
+) -> None:
+    """With what to write instead."""
+    told = zoomgr("plan", "tiny", *options)
+
+    assert (told.code, hint in told.err) == (2, True), told.err
 
 
 def test_predict_prints_names_and_percentages(zoomgr: Say) -> None:

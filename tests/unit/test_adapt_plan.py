@@ -281,7 +281,7 @@ def test_an_operation_that_cannot_be_done_is_a_misfit() -> None:
 
 def test_only_a_plain_copy_can_be_a_stem() -> None:
     """What was reshaped on the way has no known channel axis."""
-    with pytest.raises(DoesNotFitError):
+    with pytest.raises(CannotAdaptStemError, match="made on the way"):
         make_plan(
             specs({"flat": (8 * 3 * 49,), "fc.weight": (10, 8)}),
             specs({"conv.weight": (8, 4, 7, 7), "fc.weight": (10, 8)}),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from typing import Any
 
 _FILLS = frozenset({
@@ -22,6 +23,12 @@ def skip_init() -> Iterator[None]:
     (Swin), which a build on the meta device would lose. Parameters must be assigned or reset afterwards.
     Holds for the calling thread only.
     """
+    with _mode()():
+        yield
+
+
+@cache
+def _mode() -> type[AbstractContextManager[Any]]:
     import torch
     from torch import nn
     from torch.overrides import TorchFunctionMode
@@ -36,15 +43,16 @@ def skip_init() -> Iterator[None]:
             args: tuple[Any, ...] = (),
             kwargs: Mapping[str, Any] | None = None,
         ) -> Any:
-            filled = args[0] if args else (kwargs or {}).get("tensor")
-            if isinstance(filled, nn.Parameter):
-                if getattr(func, "__name__", "") in _FILLS:
+            # The name first: it settles most of the thousands of calls, and to ask for a Parameter is slow.
+            name = getattr(func, "__name__", "")
+            if name in _FILLS:
+                filled = args[0] if args else (kwargs or {}).get("tensor")
+                if isinstance(filled, nn.Parameter):
                     return filled
-                # torch.nn.init leaves meta tensors alone before it samples (trunc_normal_) or factorises
-                # (orthogonal_) anything, which the fills above would be too late to stop.
-                if getattr(func, "__self__", None) is is_meta:
-                    return True
-            return func(*args, **(kwargs or {}))
+            # torch.nn.init leaves meta tensors alone before it samples (trunc_normal_) or factorises
+            # (orthogonal_) anything, which the fills above would be too late to stop.
+            elif name == "__get__" and func.__self__ is is_meta and isinstance(args[0], nn.Parameter):  # type: ignore[attr-defined] # [a bound method-wrapper]
+                return True
+            return func(*args, **kwargs) if kwargs else func(*args)
 
-    with _SkipInit():
-        yield
+    return _SkipInit

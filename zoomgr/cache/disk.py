@@ -76,6 +76,16 @@ def write_whole(path: Path, content: bytes, scratch: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def seal(path: Path) -> None:
+    """Bring a file to the disk and make it read-only; OSError when the disk refuses."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+        os.fchmod(descriptor, _READ_ONLY)
+    finally:
+        os.close(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the renames in a folder survive a power cut, where its file system can do that."""
     # Some network file systems refuse to sync a folder. A rename lost that way costs a second download: a

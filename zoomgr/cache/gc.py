@@ -14,14 +14,16 @@ from zoomgr.cache.journal import read_journal
 from zoomgr.cache.left import JOURNAL
 from zoomgr.cache.owner import is_left, last_change
 from zoomgr.cache.refs import VERSION, records_in
-from zoomgr.errors import CacheDamagedError
+from zoomgr.errors import CacheDamagedError, listed
 from zoomgr.records import CacheEntry
 
 _YOUNG_S = 3600.0
 """A blob is placed before its ref is written: one that is younger may be about to get one."""
 _BLOB_NAME = re.compile(r"[0-9a-f]{64}")  # what else lies there (.nfs0…, .DS_Store) is not ours
 
-Kind = Literal["partial", "blob", "bad"]
+_COPY = "a copy for mapping, of a file that no reference means"
+
+Kind = Literal["partial", "blob", "bad", "converted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Rubbish:
 
     Attributes:
         kind: "partial" (on its way into the cache), "blob" (a file that no reference means), "bad" (set aside
-            by `verify`).
+            by `verify`), "converted" (a copy in a form that can be mapped, which the next load makes again).
         path: a file or a folder.
         size_bytes: what it takes on the disk.
         what: what it is, for people.
@@ -62,6 +64,8 @@ def find_rubbish(root: Path, now: float | None = None) -> Iterator[Rubbish]:
         yield Rubbish("partial", path, _taken_bytes(path), _described(path), last_change(path), is_used)
     for path in _listed(root / VERSION / "bad"):
         yield Rubbish("bad", path, _taken_bytes(path), "set aside by verify", last_change(path))
+    for path in _listed(root / VERSION / "converted"):
+        yield Rubbish("converted", path, _taken_bytes(path), _original(root, path.name), last_change(path))
     yield from _nameless(root, now)
 
 
@@ -76,6 +80,13 @@ def _nameless(root: Path, now: float) -> Iterator[Rubbish]:
             changed = _status_changed(blob)
             if _BLOB_NAME.fullmatch(blob.name) and blob.name not in named and now - changed > _YOUNG_S:
                 yield Rubbish("blob", blob, _taken_bytes(blob), "no reference means it", changed)
+
+
+def _original(root: Path, name: str) -> str:
+    refs = [
+        item.ref for _, item in records_in(root) if isinstance(item, CacheEntry) and item.digest.hex == name
+    ]
+    return f"a copy of {listed(tuple(refs))} for mapping; the next load makes it again" if refs else _COPY
 
 
 def _listed(folder: Path) -> list[Path]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from zoomgr.cache.refs import blob_in, read_entry, records_in, ref_in
+from zoomgr.cache.refs import blob_in, converted_in, index_in, read_entry, records_in, ref_in
 from zoomgr.errors import CacheDamagedError
 from zoomgr.records import CacheEntry, Digest
 
@@ -73,6 +74,19 @@ class CacheReader:
     def blob_path(self, digest: Digest) -> Path:
         """Where the own cache keeps, or would keep, the file of a whole digest."""
         return blob_in(self.root, digest)
+
+    def indexes(self, digest: Digest) -> Iterator[tuple[bytes, Path]]:
+        """What each cache keeps as the index of a file, and where its converted copy would lie."""
+        for base, _ in self._bases():
+            with suppress(OSError):
+                yield index_in(base, digest).read_bytes(), converted_in(base, digest)
+
+    def converted_bytes(self, digest: Digest) -> int:
+        """Size of the converted copy of a file in the own cache; 0 when there is none."""
+        try:
+            return converted_in(self.root, digest).stat().st_size
+        except OSError:
+            return 0
 
     def _records_of(self, ref: str) -> Iterator[CacheEntry]:
         for base, is_layer in self._bases():

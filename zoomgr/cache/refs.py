@@ -33,6 +33,16 @@ def blob_in(base: Path, digest: Digest) -> Path:
     return base / VERSION / "blobs" / "sha256" / digest.hex[:2] / digest.hex
 
 
+def index_in(base: Path, digest: Digest) -> Path:
+    """Where the cache at `base` keeps where the tensors of a file lie."""
+    return base / VERSION / "index" / f"{digest.hex}.json"
+
+
+def converted_in(base: Path, digest: Digest) -> Path:
+    """Where the cache at `base` keeps the copy of a file that can be mapped, for one that cannot."""
+    return base / VERSION / "converted" / digest.hex
+
+
 def ref_in(base: Path, ref: str) -> Path:
     """Where the cache at `base` keeps what it knows of a ref."""
     return base / VERSION / "refs" / file_name(ref)

@@ -6,6 +6,8 @@
     v1/partial/                files on their way, each of one process
     v1/locks/                  by which processes take turns at a download; nothing depends on them
     v1/memo/                   how a blob looked when it was last proven
+    v1/index/*.json            where the tensors of a file lie
+    v1/converted/<hex>         copies of files that cannot be mapped, in a form that can
     v1/catalogue/              kept catalogues
     v1/cards/*.json            cards of weights of one's own
     v1/bad/                    what `verify` moved aside
@@ -24,12 +26,32 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoomgr.cache.disk import Incoming, Partial, refusals, sha256_of, sync_folder, unique_name, write_whole
+from zoomgr.cache.disk import (
+    Incoming,
+    Partial,
+    refusals,
+    seal,
+    sha256_of,
+    sync_folder,
+    unique_name,
+    write_whole,
+)
 from zoomgr.cache.link import Linked
 from zoomgr.cache.own import OwnCards
 from zoomgr.cache.owner import is_left
 from zoomgr.cache.reading import CacheReader, is_there
-from zoomgr.cache.refs import VERSION, Memo, cards_in, dump_entry, file_name, read_entry, records_in, ref_in
+from zoomgr.cache.refs import (
+    VERSION,
+    Memo,
+    cards_in,
+    converted_in,
+    dump_entry,
+    file_name,
+    index_in,
+    read_entry,
+    records_in,
+    ref_in,
+)
 from zoomgr.cards import dump_card
 from zoomgr.errors import (
     BlobAlteredError,
@@ -230,6 +252,35 @@ class Store(CacheReader):
         self._unlink(path)
         return True
 
+    def keep_index(self, digest: Digest, content: bytes) -> None:
+        """Keep where the tensors of a file lie; raises as `commit`."""
+        self._write(index_in(self.root, digest), content)
+
+    def keep_converted(self, digest: Digest, write: Callable[[Path], None]) -> Path:
+        """Keep a copy of a file in a form that can be mapped.
+
+        Args:
+            digest: of the file.
+            write: writes the copy to a path that it is given.
+
+        Returns:
+            Where the copy lies, read-only.
+
+        Raises:
+            CacheUnwritableError, DiskFullError: the cache or the disk refuses.
+        """
+        self._prepare()
+        temporary, place = self._own / "partial" / unique_name(), converted_in(self.root, digest)
+        try:
+            with refusals(place):
+                write(temporary)
+                seal(temporary)
+                place.parent.mkdir(exist_ok=True)
+                temporary.replace(place)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return place
+
     def _holds(self, entry: CacheEntry) -> bool:
         try:
             self.prove(entry)
@@ -314,7 +365,12 @@ class Store(CacheReader):
                 return 0
             size_bytes = taken.stat().st_size
             taken.unlink()
-            self._memos_of(blob)[0].unlink(missing_ok=True)
+            for derived in (self._memos_of(blob)[0], index_in(self.root, digest)):
+                derived.unlink(missing_ok=True)
+            copy = converted_in(self.root, digest)
+            if copy.exists():
+                size_bytes += copy.stat().st_size
+                copy.unlink(missing_ok=True)
         return size_bytes
 
     def _taken(self, path: Path) -> Path | None:

@@ -20,8 +20,15 @@ _PLAIN = re.compile(
 )
 """Globals that a plain state dict is made of: not worth a word when a pickle is refused for others.
 
-Only messages use this; what may be built is decided by torch's own list (`weights_only=True`).
+What may be built is decided by torch's own list (`weights_only=True`); this one decides what is said, and
+which files need not be built at all (`zip_tensors`).
 """
+
+
+def is_plain(name: str) -> bool:
+    """Whether a global, MODULE.NAME, is one that state dicts are made of."""
+    return _PLAIN.fullmatch(name) is not None
+
 
 _MAX_PICKLE_BYTES = 256 << 20
 _STREAM_PICKLES = 5  # an old-format file: magic number, protocol, sizes, the object, the storages' keys
@@ -36,7 +43,7 @@ def foreign_globals(path: Path) -> tuple[str, ...]:
     with suppress(Exception):  # zipfile and pickletools raise whatever the bytes provoke
         for name in _all_globals(path):
             wanted.add(name)
-    return tuple(sorted(name for name in wanted if not _PLAIN.fullmatch(name)))
+    return tuple(sorted(name for name in wanted if not is_plain(name)))
 
 
 def _all_globals(path: Path) -> Iterator[str]:

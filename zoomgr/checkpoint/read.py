@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from zoomgr.checkpoint.index import Index, Stored
 from zoomgr.checkpoint.record import Checkpoint, Contents
 from zoomgr.checkpoint.safetensors import SafetensorsFormat, safetensors_specs
 from zoomgr.checkpoint.torch_files import TorchLegacyFormat, TorchZipFormat
@@ -64,6 +66,25 @@ def inspect(path: Path, formats: Sequence[CheckpointFormat] = ()) -> Contents:
     found = _unwrapped(path, {spec.name: spec for spec in specs}, lambda _: True)
     renamed = tuple(replace(spec, name=name) for name, spec in found.tensors.items())
     return Contents(path, SafetensorsFormat.name, renamed, _metadata(found, texts), found.wrappers)
+
+
+def index_of(path: Path, formats: Sequence[CheckpointFormat] = ()) -> Index | None:
+    """Where the tensors that `read` would give lie in a file; None when only `read` can tell.
+
+    Raises:
+        UnreadableCheckpointError: no format knows it.
+    """
+    chosen = format_of(path, formats)
+    if not isinstance(chosen, TorchZipFormat | SafetensorsFormat):
+        return None
+    try:
+        found = _unwrapped(path, chosen.stored(path), lambda value: isinstance(value, Stored))
+    except (ValueError, LookupError, TypeError, OSError, zipfile.BadZipFile, UnreadableCheckpointError):
+        return None  # `read` says what is wrong, or knows better
+    if not all(one.is_aligned for one in found.tensors.values()):
+        return None
+    texts = safetensors_specs(path)[1] if isinstance(chosen, SafetensorsFormat) else {}
+    return Index(chosen.name, found.tensors, _metadata(found, texts), found.wrappers)
 
 
 def specs_of(tensors: Mapping[str, Any]) -> tuple[TensorSpec, ...]:

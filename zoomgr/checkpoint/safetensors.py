@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from zoomgr.checkpoint.index import Stored, stored
 from zoomgr.errors import UnreadableCheckpointError, reason_of
 from zoomgr.records import TensorSpec
 
@@ -73,6 +74,15 @@ class SafetensorsFormat:
                 spec.name: _tensor(_bytes_at(file, *span), spec)
                 for spec, span in zip(header.specs, header.spans, strict=True)
             }
+
+    def stored(self, path: Path) -> Mapping[str, Stored]:
+        """The tensors as `Stored`, from the header alone; raises as `safetensors_specs`."""
+        with _refused(path), path.open("rb") as file:
+            header = _header(file)
+        return {
+            spec.name: stored(spec.dtype, spec.shape, begin)
+            for spec, (begin, _) in zip(header.specs, header.spans, strict=True)
+        }
 
 
 def _bytes_at(file: BinaryIO, begin: int, end: int) -> bytearray:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoomgr.checkpoint.pickles import foreign_globals
+from zoomgr.checkpoint.zip_tensors import stored_tensors
 from zoomgr.errors import UnreadableCheckpointError, UnsafeCheckpointError, reason_of
 
 if TYPE_CHECKING:
@@ -46,6 +47,16 @@ class TorchZipFormat:
         """The same in memory: the file may be written over afterwards."""
         _records(path)
         return _load(path, mmap=False)
+
+    def stored(self, path: Path) -> Mapping[str, Any]:
+        """The saved mapping, its tensors as `Stored`: found without torch, and without touching their values.
+
+        Raises:
+            UnreadableCheckpointError: torch did not write it.
+            OSError: it cannot be read.
+            ValueError: its tensors cannot be told or mapped this way; `read` may be able to read it.
+        """
+        return stored_tensors(path, _records(path))
 
 
 class TorchLegacyFormat:

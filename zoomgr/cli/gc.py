@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @verb
 @click.option("--dry-run", is_flag=True, help="Only show it.")
 def command(run: Run, dry_run: bool) -> None:
-    """Remove broken-off downloads, files that no reference means, and what `verify` set aside.
+    """Remove broken-off downloads, files that no reference means, converted copies, what `verify` set aside.
 
     A download that a process works on stays. One that was broken off could be continued: `pull` does that.
     """

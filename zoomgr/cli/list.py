@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+from zoomgr.cli.plain import plain
 from zoomgr.cli.run import Run, verb
 from zoomgr.cli.shown import digest, metric, millions, size
 from zoomgr.errors import redacted
@@ -46,10 +49,28 @@ def _list_cache(run: Run, pattern: str, source: str) -> None:
         for entry in run.zoo.cached()
         if matches(entry.ref, pattern) and (not source or entry.ref.startswith(f"{source}/"))
     ]
+    converted = {entry.digest: run.zoo.store.converted_bytes(entry.digest) for entry in entries}
     rows = (
-        (entry.ref, size(entry.size_bytes), digest(entry.digest), entry.fetched_at, entry.license)
+        (
+            entry.ref,
+            _taken(entry.size_bytes, converted[entry.digest]),
+            digest(entry.digest),
+            entry.fetched_at,
+            entry.license,
+        )
         for entry in entries
     )
-    run.table(entries, ("reference", "size", "sha256", "fetched", "licence"), rows)
+    data = [_with_copy(plain(entry), converted[entry.digest]) for entry in entries]
+    run.table(data, ("reference", "size", "sha256", "fetched", "licence"), rows)
     blobs = {entry.path: entry.size_bytes for entry in entries}
     run.note(f"{len(entries)} references, {size(sum(blobs.values()))} in {run.zoo.settings.cache_dir}")
+    if copies := sum(converted.values()):
+        run.note(f"{size(copies)} more for converted copies of old files; zoomgr gc frees them")
+
+
+def _taken(size_bytes: int, converted_bytes: int) -> str:
+    return size(size_bytes) + (f" + {size(converted_bytes)} converted" if converted_bytes else "")
+
+
+def _with_copy(entry: dict[str, Any], converted_bytes: int) -> dict[str, Any]:
+    return entry | ({"converted_bytes": converted_bytes} if converted_bytes else {})

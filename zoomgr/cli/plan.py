@@ -15,14 +15,35 @@ _CLASSES = click.IntRange(1, 1_000_000)
 _CHANNELS = click.IntRange(1, 65_536)
 
 
+def _head(text: str) -> str | tuple[int | str, ...]:
+    """`281,tiger cat` -> (281, "tiger cat"); `fresh` and `keep` as they are."""
+    if text in {"fresh", "keep"}:
+        return text
+    return tuple(int(one) if one.isdecimal() else one for one in map(str.strip, text.split(",")) if one)
+
+
 @verb
 @click.argument("ref")
 @click.option("--arch", default="", help="FAMILY/NAME, where REF is a bare file.")
 @click.option("--num-classes", type=_CLASSES, help="Outputs of the head.")
 @click.option("--in-ch", type=_CHANNELS, help="Input channels.")
+@click.option(
+    "--head",
+    metavar="HEAD",
+    type=_head,
+    help="fresh, keep, or the classes that stay, by index or label: 281,282,tiger cat.",
+)
 @click.option("--weights", default="", metavar="REF", help="Somebody else's checkpoint.")
 @click.option("--match", default="auto", help="auto, name, or an adapter's name.")
-@click.option("--stem", default="zero", help="zero, mean, cyclic, copy:R or fresh.")
+@click.option(
+    "--stem",
+    default="zero",
+    show_default=True,
+    help="What channels beyond red, green and blue get: zero, mean, cyclic, copy:R (G, B) or fresh.",
+)
+@click.option(
+    "--bands", metavar="BANDS", default="", help="What each channel is: B4,B3,B2,B8 or red,green,blue,nir."
+)
 @click.option("--partial", is_flag=True, help="Load what fits.")
 def command(
     run: Run,
@@ -30,9 +51,11 @@ def command(
     arch: str,
     num_classes: int | None,
     in_ch: int | None,
+    head: str | tuple[int | str, ...] | None,
     weights: str,
     match: str,
     stem: str,
+    bands: str,
     partial: bool,
 ) -> None:
     """Show what a load would do, tensor by tensor; fetches the weights, changes nothing."""
@@ -41,9 +64,11 @@ def command(
         arch=arch,
         num_classes=num_classes,
         in_ch=in_ch,
+        head=head,
         weights=weights or True,
         match=match,
         stem=stem,
+        bands=tuple(bands.split(",")) if bands else (),
         partial=partial,
     )
     run.table(made, ("", "network", "checkpoint", "how"), _rows(made))

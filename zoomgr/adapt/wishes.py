@@ -1,0 +1,41 @@
+"""What a plan may do besides moving tensors that fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a plan may do besides moving tensors that fit.
+
+    Attributes:
+        stem: the layers whose input channels may differ, as `Place` reads them; empty forbids it.
+        head: the layers that may be replaced, or whose rows may be chosen, as `Place` reads them; empty
+            forbids it.
+        num_classes: of the wanted head, for the plan's reasons; None when not known.
+        stem_policy: how a stem is extended, see `zoomgr.adapt.stem.expand_stem`; "fresh" initialises it anew.
+        partial: take what fits and leave the rest, instead of raising.
+        ignore: globs of keys, of the checkpoint or of the network, that are left out.
+        order: of each wanted channel, which trained one it is, in the weights' own order (`order_of`); empty
+            when the first three are the trained ones.
+        channels: order of the weights' channels, "rgb" or "bgr", for policies that name one.
+        classes: rows of the head that stay, in the order wanted; None for no choice.
+        chosen_from: of how many classes they were chosen; None when not known.
+        fresh_head: replace the head even where its shape fits.
+        counts: which counts were asked for, as `Place.count` calls them ("" is num_classes); only the layers
+            of the head that follow one of them are replaced.
+    """
+
+    stem: tuple[str, ...] = ()
+    head: tuple[str, ...] = ()
+    num_classes: int | None = None
+    stem_policy: str = "zero"
+    partial: bool = False
+    ignore: tuple[str, ...] = ()
+    order: tuple[int | None, ...] = ()
+    channels: str = "rgb"
+    classes: tuple[int, ...] | None = None
+    chosen_from: int | None = None
+    fresh_head: bool = False
+    counts: frozenset[str] = frozenset({""})
