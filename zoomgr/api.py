@@ -78,7 +78,7 @@ from zoomgr.hookspecs import (
     Transport,
 )
 from zoomgr.http import HttpBody, HttpClient, http_answer, open_http
-from zoomgr.layers import set_in_ch, set_num_classes
+from zoomgr.layers import replace_inputs, replace_outputs
 from zoomgr.locations import promise_of
 from zoomgr.records import (
     WHOLE,
@@ -210,8 +210,8 @@ __all__ = [
     "promise_of",
     "reason_of",
     "redacted",
-    "set_in_ch",
-    "set_num_classes",
+    "replace_inputs",
+    "replace_outputs",
 ]
 
 hookimpl = pluggy.HookimplMarker(PROJECT)

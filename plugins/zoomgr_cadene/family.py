@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from zoomgr.api import UnknownArchitectureError, close_matches, set_in_ch, set_num_classes
+from zoomgr.api import UnknownArchitectureError, close_matches, replace_inputs, replace_outputs
 from zoomgr_cadene.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ class CadeneFamily:
         row = known[name]
         model = built(name, row["module"], row["num_classes"], **kwargs)
         if num_classes is not None:
-            set_num_classes(model, row["head"], num_classes)
+            replace_outputs(model, row["head"], num_classes)
         if in_ch is not None:
-            set_in_ch(model, row["stem"], in_ch)
+            replace_inputs(model, row["stem"], in_ch)
         return model
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from zoomgr.api import UnknownArchitectureError, close_matches, set_in_ch, set_num_classes
+from zoomgr.api import UnknownArchitectureError, close_matches, replace_inputs, replace_outputs
 from zoomgr_gluon.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ class GluonFamily:
         models = CATALOGUE.imported("gluoncvth.models", what=f"gluon/{name}")
         model = built(models, name, kwargs)
         if num_classes is not None:
-            set_num_classes(model, row["head"], num_classes)
+            replace_outputs(model, row["head"], num_classes)
         if in_ch is not None:
-            set_in_ch(model, row["stem"], in_ch)
+            replace_inputs(model, row["stem"], in_ch)
         return model
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from zoomgr.api import UnknownArchitectureError, close_matches, set_in_ch
+from zoomgr.api import UnknownArchitectureError, close_matches, replace_inputs
 from zoomgr_resnest.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
@@ -45,5 +45,5 @@ class ResnestFamily:
         count = row["num_classes"] if num_classes is None else num_classes
         model: nn.Module = getattr(builders, name)(pretrained=False, num_classes=count, **kwargs)
         if in_ch is not None:
-            set_in_ch(model, row["stem"], in_ch)
+            replace_inputs(model, row["stem"], in_ch)
         return model

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 IMAGE_CHANNELS = 3
 """Input channels of every architecture that timm declares no first convolution for."""
+_NO_STEM = {"csatv2": "it turns RGB into luma and chroma before its first layer"}
+"""By the first part of the name; timm itself says no more than that it may not work (`CSATv2.__init__`)."""
 
 
 class TimmFamily:
@@ -36,20 +38,23 @@ class TimmFamily:
 
         Args:
             name: one of `names()`, or another architecture that the installed timm has.
-            num_classes: outputs of the head, 0 for none; None keeps those of the default weights.
+            num_classes: outputs of every head that it has, 0 for none; None keeps those of the default
+                weights.
             in_ch: input channels; None keeps those of the default weights.
             kwargs: what `timm.create_model` and the model's class take.
 
         Raises:
-            CannotAdaptHeadError: this architecture has no classifier.
-            CannotAdaptStemError: this architecture takes no other count of channels.
+            CannotAdaptHeadError: this architecture has no layer of classes: an encoder.
+            CannotAdaptStemError: it takes no other count of channels.
             UnknownArchitectureError: timm has no such architecture.
         """
         row = _row(name)
         if num_classes and not row.get("head"):
-            raise CannotAdaptHeadError(f"timm/{name}", num_classes, "timm declares no classifier for it")
+            problem = "it is an encoder and has no layer of classes"
+            raise CannotAdaptHeadError(f"timm/{name}", num_classes, problem)
         if in_ch is not None and in_ch != IMAGE_CHANNELS and not row.get("stem"):
-            raise CannotAdaptStemError(f"timm/{name}", in_ch, "timm declares no first convolution for it")
+            problem = _NO_STEM.get(name.partition("_")[0], "timm declares no first convolution for it")
+            raise CannotAdaptStemError(f"timm/{name}", in_ch, problem)
         from timm import create_model
 
         model: nn.Module = create_model(

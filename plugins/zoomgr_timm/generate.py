@@ -42,7 +42,19 @@ _HEADS = {
     "mobilenetv5_300m_enc": [],
 }
 """Where timm 1.0.31 declares a `classifier` that is not there, or one of two: found by building every
-architecture with another count of classes."""
+architecture with another count of classes (tools/sweep.py, which also finds what would have to be here)."""
+_STEMS = {
+    "body.conv1.conv": "body.conv1.conv[16,n]",
+    "embeds.proj": "embeds.proj[256,n]",
+    "encoder.patch_embed.input_proj": "encoder.patch_embed.input_proj[n,256]",
+    "patch_embed.input_proj": "patch_embed.input_proj[n,256]",
+}
+"""How the channels lie along the input axis of each `first_conv` that takes more than one pixel's.
+
+In order: tresnet takes 4x4 pixels, pixel by pixel (timm/layers/space_to_depth.py); naflexvit patches of
+16x16, pixel by pixel (`batch_patchify` of timm/models/naflexvit.py, channels last); gemma4_vit such patches,
+channel by channel (the same, channels first). A test compares their answers when further channels are silent.
+"""
 
 
 def make_catalogue() -> dict[str, Any]:
@@ -76,7 +88,10 @@ def architecture_row(name: str) -> dict[str, Any]:
     cfg = get_pretrained_cfg(name)
     if cfg is None:
         return {}
-    row: dict[str, Any] = {"stem": _paths(cfg.first_conv), "head": _HEADS.get(name, _paths(cfg.classifier))}
+    row: dict[str, Any] = {
+        "stem": [_STEMS.get(path, path) for path in _paths(cfg.first_conv)],
+        "head": _HEADS.get(name, _paths(cfg.classifier)),
+    }
     if cfg.num_classes != DEFAULTS["num_classes"]:
         row["num_classes"] = cfg.num_classes
     row = row | {"default": cfg.tag} if cfg.has_weights else _described(cfg) | row

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from zoomgr.api import (
     CannotAdaptStemError,
     UnknownArchitectureError,
     close_matches,
-    set_in_ch,
+    replace_inputs,
 )
 from zoomgr_torchvision.catalogue import CATALOGUE
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 IMAGE_CHANNELS = 3
 """Input channels of everything that torchvision publishes."""
+_NORMALISATION = ("image_mean", "image_std")
+"""Arguments of detectors, and attributes of their `GeneralizedRCNNTransform`: a value for each channel."""
+_INT8 = "it is built as int8; {}, which are floats (quantize=False), can be adapted"
 
 
 class TorchvisionFamily:
@@ -38,22 +41,26 @@ class TorchvisionFamily:
 
         Args:
             name: one of `names()`, or another model that the installed torchvision has.
-            num_classes: outputs of the head; None keeps those of the default weights.
-            in_ch: input channels; None keeps three.
+            num_classes: outputs of the head; None keeps those of the default weights. Detectors and
+                segmentation count the background as the first class, as torchvision does: two kinds of
+                things to find are three classes.
+            in_ch: input channels; None keeps three. Detectors normalise their input themselves: they get
+                `image_mean` and `image_std` of that length, see `for_channels`, unless they are given.
             kwargs: of the builder. `frozen_norm_eps` is ours: the eps of the FrozenBatchNorm2d that replace
-                the backbone's BatchNorm2d, None to keep those. Detectors need `image_mean` and `image_std`
-                of `in_ch` values each when `in_ch` is not three.
+                the backbone's BatchNorm2d, None to keep those. `quantize=False` builds a quantized_* model of
+                floats, which can have other counts.
 
         Raises:
-            CannotAdaptHeadError: this architecture has no head to change.
-            CannotAdaptStemError: it has no stem to change, or normalises three channels itself.
+            CannotAdaptHeadError: this architecture has no classes, or is built as int8.
+            CannotAdaptStemError: it has no stem to change, is built as int8, or is given `image_mean` or
+                `image_std` of another length.
             UnknownArchitectureError: torchvision has no such model.
         """
         row = _row(name)
-        arguments = {**row.get("build_args", {}), **kwargs}
+        own = row.get("float_args" if kwargs.get("quantize") is False else "build_args", {})
+        arguments = {**own, **kwargs}
         if num_classes is not None and num_classes != row.get("num_classes"):
-            if not row.get("head"):
-                raise CannotAdaptHeadError(f"torchvision/{name}", num_classes, "it has no layer of classes")
+            _check_head(name, row, num_classes, arguments)
             arguments["num_classes"] = num_classes
         in_ch = IMAGE_CHANNELS if in_ch is None else in_ch
         if in_ch != IMAGE_CHANNELS:
@@ -64,7 +71,8 @@ class TorchvisionFamily:
         if frozen_norm_eps is not None:
             _freeze_norms(model.get_submodule("backbone"), frozen_norm_eps)
         if in_ch != IMAGE_CHANNELS:
-            _change_stem(model, row["stem"], in_ch)
+            replace_inputs(model, row["stem"], in_ch)
+            _renormalise_all(model, in_ch, arguments)
         return model
 
 
@@ -83,16 +91,31 @@ def _row(name: str) -> dict[str, Any]:
         raise UnknownArchitectureError(name, ("torchvision",), close_matches(name, tuple(known))) from error
 
 
+def _check_head(name: str, row: dict[str, Any], num_classes: int, arguments: dict[str, Any]) -> None:
+    problem = _why_fixed(name, arguments) if row.get("head") else "it has no layer of classes"
+    if problem:
+        raise CannotAdaptHeadError(f"torchvision/{name}", num_classes, problem)
+
+
 def _check_stem(name: str, row: dict[str, Any], in_ch: int, arguments: dict[str, Any]) -> None:
-    problem = ""
-    if not row.get("stem") or row["task"] == "optical-flow":
-        problem = "no stem is declared" if not row.get("stem") else "it compares pictures of three channels"
-    elif row["task"] in {"detection", "keypoints"} and not all(
-        len(arguments.get(key, ())) == in_ch for key in ("image_mean", "image_std")
-    ):
-        problem = f"it normalises its input itself: give image_mean and image_std of {in_ch} values each"
+    problem = _why_fixed(name, arguments) if row.get("stem") else "no stem is declared"
+    for key in _NORMALISATION:
+        if len(arguments.get(key) or ()) not in {0, in_ch}:
+            problem = f"{key} has {len(arguments[key])} values, and a value for each channel is needed"
     if problem:
         raise CannotAdaptStemError(f"torchvision/{name}", in_ch, problem)
+
+
+def _why_fixed(name: str, arguments: dict[str, Any]) -> str:
+    """Why no count of a model can be changed; empty when it can."""
+    if not arguments.get("quantize"):
+        return ""
+    floats = [
+        f"{name}@{row['tag']}"
+        for row in CATALOGUE.shipped["weights"]
+        if row["model"] == name and not row["build_args"]["quantize"]
+    ]
+    return _INT8.format(" and ".join(floats) or "other weights of it")
 
 
 def _build(name: str, arguments: dict[str, Any]) -> nn.Module:
@@ -115,25 +138,39 @@ def _freeze_norms(backbone: nn.Module, eps: float) -> None:
             backbone.set_submodule(path, FrozenBatchNorm2d(module.num_features, eps=eps))
 
 
-def _change_stem(model: nn.Module, stem: list[str], in_ch: int) -> None:
-    """Give each convolution that takes the picture `in_ch` input channels, freshly initialised."""
-    set_in_ch(model, stem, in_ch)
+# -- normalising inside --------------------------------------------------------------------------------------
+
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def for_channels(values: Sequence[float], in_ch: int) -> list[float]:
+    """A value for each channel from those of RGB: further channels get the mean of the three.
+
+    A single channel is grey and gets the mean, too; of two, each gets its own.
+    """
+    mean = sum(values) / len(values)
+    return [mean] if in_ch == 1 else [*values, *[mean] * in_ch][:in_ch]
+
+
+def _renormalise_all(model: nn.Module, in_ch: int, given: dict[str, Any]) -> None:
+    """Let what a model does with its input itself be done with all channels."""
+    from torchvision.models.detection.transform import GeneralizedRCNNTransform
+
+    transform = getattr(model, "transform", None)
+    if isinstance(transform, GeneralizedRCNNTransform):
+        for key in _NORMALISATION:
+            if not given.get(key):
+                setattr(transform, key, for_channels(getattr(transform, key), in_ch))
     if getattr(model, "transform_input", False):
         # Its own method keeps three channels and drops the others.
         model._transform_input = _renormalise  # type: ignore[assignment]  # noqa: SLF001 (forward calls it)
-
-
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def _renormalise(x: Tensor) -> Tensor:
     """From ImageNet's mean and std to 0.5 and 0.5, as googlenet and inception_v3 do it to their input.
 
     Args:
-        x: (N, in_ch, H, W); channels after the third stay as they are.
+        x: (N, in_ch, H, W), normalised by ImageNet's values as `for_channels` has them.
     """
-    scale, shift = x.new_ones(x.shape[1]), x.new_zeros(x.shape[1])
-    for channel, (mean, std) in enumerate(zip(_IMAGENET_MEAN, _IMAGENET_STD, strict=True)):
-        if channel < x.shape[1]:
-            scale[channel], shift[channel] = std / 0.5, (mean - 0.5) / 0.5
-    return x * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)
+    mean, std = (x.new_tensor(for_channels(values, x.shape[1])) for values in (_IMAGENET_MEAN, _IMAGENET_STD))
+    return x * (std / 0.5).view(-1, 1, 1) + ((mean - 0.5) / 0.5).view(-1, 1, 1)

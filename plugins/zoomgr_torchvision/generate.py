@@ -1,27 +1,22 @@
 """Reads the installed torchvision into a catalogue; run by tools/make_catalogue.py, and for other versions.
 
 torchvision publishes neither which layers are stem and head nor what its builders do differently when they
-are given weights. The first is found by building each model on the meta device, the second are the rules of
+are given weights. The first is found by `zoomgr_torchvision.places`, the second are the rules of
 `_build_args`, which the tests hold against every builder.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zoomgr.api import Digest
 from zoomgr_torchvision import legacy
-
-if TYPE_CHECKING:
-    from torch import nn
+from zoomgr_torchvision.places import find_places
 
 MIB = 2**20
-IMAGE_CHANNELS = 3
 LABEL_SETS = {
     (1000, "tench"): "imagenet-1k",
     (91, "__background__"): "coco-91",
@@ -63,7 +58,12 @@ _RENAMED = {
 _NOTES = {
     "vgg16@imagenet1k_features": "only the features have values, the classifier is NaN: it cannot classify",
 }
+_QUANTIZED = "quantized_"
+"""How torchvision calls the models that it can convert to int8; they take the float weights, too."""
 _QUANTIZED_NOTE = "int8 weights for the {} engine: they can be fetched and built, not adapted"
+_QUANTIZABLE_NOTE = (
+    "the float weights of {}, for a network that can be quantized: to be trained or adapted first"
+)
 
 
 def make_catalogue() -> dict[str, Any]:
@@ -85,7 +85,7 @@ def model_row(name: str) -> dict[str, Any]:
     Raises:
         ValueError: torchvision has no such model.
     """
-    from torchvision.models import get_model_weights
+    from torchvision.models import get_model_builder, get_model_weights
 
     weights = get_model_weights(name)
     default = getattr(weights, "DEFAULT", None)
@@ -94,8 +94,15 @@ def model_row(name: str) -> dict[str, Any]:
     if default is not None:
         row["build_args"] = _build_args(name, default)
         row["num_classes"] = len(default.meta.get("categories") or ()) or None
-    if not name.startswith("quantized_"):
-        row |= _layers(name, row.get("build_args", {}))
+    as_float = next((each for each in _every_weights(name) if "backend" not in each.meta), None)
+    arguments = _build_args(name, as_float) if as_float else {}
+    if "quantize" in arguments:
+        row["float_args"] = arguments
+    theirs = {key: value for key, value in arguments.items() if key != "frozen_norm_eps"}
+    found = find_places(get_model_builder(name), theirs)
+    row |= {"stem": found.stem, "head": found.head}
+    if found.head and row["task"] == "classification":
+        row["num_classes"] = found.outputs
     return {key: value for key, value in row.items() if value}
 
 
@@ -131,11 +138,18 @@ def _build_args(name: str, weights: Any) -> dict[str, Any]:
     """What the builder would set for these weights itself (`_ovewrite_named_param` in torchvision/models)."""
     from torchvision.models import get_model_builder
 
-    if name.startswith("quantized_"):
-        return {"quantize": True, "backend": weights.meta["backend"]}
-    if name in _SWITCHES:
+    model = name.removeprefix(_QUANTIZED)
+    if "backend" in weights.meta:
+        # The published int8 file of googlenet has the auxiliary heads, inception_v3's has not.
+        switches = {"aux_logits": model == "googlenet", "transform_input": True, "init_weights": False}
+        own = switches if model in _SWITCHES else {}
+        return {"quantize": True, "backend": weights.meta["backend"], **own}
+    quantize = {} if model == name else {"quantize": False}
+    if model in _SWITCHES:
         # init_weights only silences a warning: it asks for the initialisation that is the default anyway.
-        return {"aux_logits": True, "transform_input": True, "init_weights": True}
+        return {**quantize, "aux_logits": True, "transform_input": True, "init_weights": True}
+    if quantize:
+        return quantize
     if _module(name) == "vision_transformer":
         return {"image_size": weights.meta["min_size"][0]}
     if "aux_loss" in signature(get_model_builder(name)).parameters:
@@ -145,97 +159,18 @@ def _build_args(name: str, weights: Any) -> dict[str, Any]:
     return {} if eps is None else {"frozen_norm_eps": eps}
 
 
-# -- stem and head -------------------------------------------------------------------------------------------
-
-
-def _layers(name: str, build_args: dict[str, Any]) -> dict[str, Any]:
-    """Paths of the convolutions that take the picture, and of the layers that give the outputs."""
-    from torchvision.models import get_model_builder
-
-    builder = get_model_builder(name)
-    arguments = {key: value for key, value in build_args.items() if key != "frozen_norm_eps"}
-    model = _build(builder, **arguments)
-    others = [_with_other(builder, count, arguments) for count in ("num_classes", "num_keypoints")]
-    changed = {path for other in others if other for path in _changed(model, other)}
-    head = [path for path, _ in model.named_modules() if path in changed]
-    row: dict[str, Any] = {"stem": list(_stem(model)), "head": head}
-    if head and _task(name) == "classification":
-        row["num_classes"] = model.get_parameter(f"{head[-1]}.weight").shape[0]
-    return row
-
-
-_OTHER_COUNT = 7
-"""A count of outputs that no published model has."""
-
-
-def _with_other(builder: Callable[..., Any], count: str, arguments: dict[str, Any]) -> nn.Module | None:
-    """The model with another count of outputs; None where its builder knows no such count."""
-    if count != "num_classes" and count not in signature(builder).parameters:
-        return None
-    try:
-        return _build(builder, **arguments, **{count: _OTHER_COUNT})
-    except TypeError:  # RAFT has no classes
-        return None
-
-
-def _build(builder: Callable[..., nn.Module], **arguments: Any) -> nn.Module:
-    """The model without memory for its parameters."""
-    import torch
-
-    if "weights_backbone" in signature(builder).parameters:
-        arguments["weights_backbone"] = None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torchvision announces another default initialisation, unused here
-        try:
-            with torch.device("meta"):
-                return builder(weights=None, **arguments)
-        except NotImplementedError:  # RegNet computes its widths with tensors
-            with _empty_on_meta():
-                return builder(weights=None, **arguments)
-
-
-def _empty_on_meta() -> AbstractContextManager[Any]:
-    """A mode in which only `torch.empty`, where layers get their parameters from, is on the meta device."""
-    import torch
-    from torch.overrides import TorchFunctionMode
-
-    class EmptyOnMeta(TorchFunctionMode):
-        def __torch_function__(
-            self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-        ) -> Any:
-            kwargs = {**(kwargs or {}), "device": "meta"} if func is torch.empty else kwargs or {}
-            return func(*args, **kwargs)
-
-    return EmptyOnMeta()
-
-
-def _stem(model: nn.Module) -> Iterator[str]:
-    from torch import nn
-
-    for path, module in model.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Conv3d) and module.in_channels == IMAGE_CHANNELS:
-            yield path
-
-
-def _changed(model: nn.Module, other: nn.Module) -> Iterator[str]:
-    shapes = {key: value.shape for key, value in other.named_parameters()}
-    for key, value in model.named_parameters():
-        if shapes[key] != value.shape:
-            yield key.rpartition(".")[0]
-
-
 # -- weights -------------------------------------------------------------------------------------------------
 
 
 def _weight_rows(name: str) -> Iterator[dict[str, Any]]:
     from torchvision.models import get_model_weights
 
-    enum = get_model_weights(name)
-    for weights in enum:
+    default = getattr(get_model_weights(name), "DEFAULT", None)
+    for weights in _every_weights(name):
         row = {
             "model": name,
             "tag": weights.name.lower(),
-            "default": weights is enum.DEFAULT,
+            "default": weights is default,
             **_file(weights),
             **_facts(weights.meta),
             "preprocess": _preprocess(weights.transforms()),
@@ -243,6 +178,20 @@ def _weight_rows(name: str) -> Iterator[dict[str, Any]]:
             "notes": _note(name, weights),
         }
         yield {key: value for key, value in row.items() if value not in (None, "", False, {})}
+
+
+def _every_weights(name: str) -> Iterator[Any]:
+    """The weights that the builder takes.
+
+    That of a quantized model takes int8 weights, or the float ones that they were made of (`quantize=False`).
+    """
+    from torchvision.models import get_model_weights
+
+    enum: Iterable[Any] = get_model_weights(name)
+    yield from enum
+    yield from dict.fromkeys(
+        each for of in enum if "unquantized" in of.meta for each in type(of.meta["unquantized"])
+    )
 
 
 def _file(weights: Any) -> dict[str, Any]:
@@ -287,6 +236,8 @@ def _preprocess(preset: Any) -> dict[str, Any] | None:
 
 
 def _note(name: str, weights: Any) -> str:
-    if name.startswith("quantized_"):
+    if "backend" in weights.meta:
         return _QUANTIZED_NOTE.format(weights.meta["backend"])
+    if name.startswith(_QUANTIZED):
+        return _QUANTIZABLE_NOTE.format(name.removeprefix(_QUANTIZED))
     return _NOTES.get(f"{name}@{weights.name.lower()}", "")

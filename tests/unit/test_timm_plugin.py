@@ -21,6 +21,7 @@ from zoomgr.api import (
     ModelCard,
     ModelRef,
     Options,
+    Place,
     Source,
     UnknownArchitectureError,
 )
@@ -192,6 +193,37 @@ def test_models_with_several_stems_and_heads_name_all(cards: dict[str, ModelCard
     assert len(cards["mobileone_s1@apple_in1k"].stem) == 2
 
 
+def test_every_declared_place_can_be_read() -> None:
+    """As the records write them."""
+    for row in CATALOGUE.shipped["architectures"].values():
+        places = [*row.get("stem", []), *row.get("head", [])]
+        assert places == [str(Place.parse(text)) for text in places]
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("tresnet_xl", "body.conv1.conv[16,n]"),
+        ("naflexvit_base_patch16_siglip", "embeds.proj[256,n]"),
+        ("gemma4_vit_570m", "encoder.patch_embed.input_proj[n,256]"),
+        ("gemma4_vit_570m_enc", "patch_embed.input_proj[n,256]"),
+    ],
+)
+def test_stems_that_take_several_pixels_say_how(name: str, stem: str) -> None:
+    """Pixel by pixel or channel by channel."""
+    assert CATALOGUE.shipped["architectures"][name]["stem"] == [stem]
+
+
+def test_what_has_no_stem_or_head_is_known() -> None:
+    """Nine architectures; a new one with neither is to be looked at."""
+    rows = CATALOGUE.shipped["architectures"]
+
+    assert [name for name in rows if not rows[name].get("stem")] == ["csatv2", "csatv2_21m"]
+    headless = [name for name in rows if not rows[name].get("head")]
+    assert len(headless) == 7
+    assert all(name.endswith("_enc") for name in headless)
+
+
 def test_an_unknown_licence_is_none(cards: dict[str, ModelCard]) -> None:
     """It is written "unknown", or not at all."""
     assert cards["res2net50_14w_8s@in1k"].license == ""
@@ -288,11 +320,11 @@ def test_no_classes_leaves_the_features(family: TimmFamily) -> None:
 
 def test_what_cannot_be_changed_is_refused(family: TimmFamily) -> None:
     """No declared classifier, no declared first convolution, no such architecture."""
-    with pytest.raises(CannotAdaptHeadError):
+    with pytest.raises(CannotAdaptHeadError, match="is an encoder"):
         family.build("qwen3_vit_88m_enc", num_classes=9)
     with pytest.raises(CannotAdaptHeadError):
         family.build("mobilenetv5_300m_enc", num_classes=9)  # would be ignored without a word
-    with pytest.raises(CannotAdaptStemError):
-        family.build("csatv2", in_ch=4)
+    with pytest.raises(CannotAdaptStemError, match="luma"):
+        family.build("csatv2_21m", in_ch=4)
     with pytest.raises(UnknownArchitectureError, match="resnet50"):
         family.build("resnet5o")

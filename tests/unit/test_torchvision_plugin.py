@@ -17,18 +17,20 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from zoomgr.api import (
     Adapter,
+    AdaptError,
     ArchitectureFamily,
     CannotAdaptHeadError,
     CannotAdaptStemError,
     Digest,
     ModelCard,
     Options,
+    Place,
     Source,
     TensorSpec,
     UnknownArchitectureError,
 )
 from zoomgr_torchvision.catalogue import CATALOGUE
-from zoomgr_torchvision.family import TorchvisionFamily
+from zoomgr_torchvision.family import TorchvisionFamily, for_channels
 from zoomgr_torchvision.legacy import LegacyNames
 from zoomgr_torchvision.source import TorchvisionSource
 
@@ -78,10 +80,10 @@ def test_the_plugin_keeps_the_protocols() -> None:
 
 
 def test_every_model_and_weight_is_listed_once(cards: dict[str, ModelCard]) -> None:
-    """Version 0.29.2 lists 121 models and 166 weights, one default for each model."""
+    """121 models and 166 weights of version 0.29.2; 16 of these are also for quantizable models."""
     assert CATALOGUE.shipped["version"] == "0.29.2"
     assert len({card.ref.name for card in cards.values()}) == 121
-    assert len(cards) == len(CATALOGUE.shipped["weights"]) == 166
+    assert len(cards) == len(CATALOGUE.shipped["weights"]) == 166 + 16
     assert sum(card.is_default for card in cards.values()) == 121
     assert all(card.artifact and card.artifact.digest for card in cards.values())
     assert sum(bool(card.license) for card in cards.values()) == 12
@@ -170,7 +172,7 @@ def test_listing_imports_neither_torch_nor_torchvision() -> None:
 
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
-    assert out.split(maxsplit=2) == ["166", "121", "[]\n"]
+    assert out.split(maxsplit=2) == ["182", "121", "[]\n"]
 
 
 # -- other versions ------------------------------------------------------------------------------------------
@@ -189,7 +191,7 @@ def test_another_version_is_remembered_and_asked_for_once(monkeypatch: pytest.Mo
     source = TorchvisionSource(Options(offline=True, remember=remember))
     listed = [len(list(source.cards())) for _ in range(2)]
 
-    assert (asked, listed) == (["torchvision-0.21.0"], [166, 166])
+    assert (asked, listed) == (["torchvision-0.21.0"], [182, 182])
 
 
 @pytest.mark.parametrize("version", ["", "0.29.2", "0.29.2+cu130"])
@@ -199,7 +201,7 @@ def test_the_shipped_catalogue_serves_its_version_and_none(
     """Weights can be pulled where torchvision is not installed; a local part makes no other version."""
     set_version(monkeypatch, version)
 
-    assert len(list(TorchvisionSource(Options(offline=True, remember=never)).cards())) == 166
+    assert len(list(TorchvisionSource(Options(offline=True, remember=never)).cards())) == 182
 
 
 def test_a_family_asks_the_library_when_the_version_is_another(
@@ -241,20 +243,35 @@ def test_stem_and_head_change_and_the_rest_stays(
     assert tuple(model.eval()(torch.zeros(1, 4, size, size)).shape) == (1, 9)
 
 
+@pytest.mark.parametrize("name", ["googlenet", "quantized_googlenet"])
 @pytest.mark.parametrize("in_ch", [1, 4])
-def test_googlenet_normalises_its_input_whatever_its_channels(family: TorchvisionFamily, in_ch: int) -> None:
-    """It is built as its weights need it; the first three channels are treated as torchvision does it."""
-    model: Any = family.build("googlenet", num_classes=9, in_ch=in_ch, init_weights=False)
-    rgb: Any = family.build("googlenet", init_weights=False)
-    picture = torch.rand(1, 4, 64, 64, generator=torch.Generator().manual_seed(0))
+def test_googlenet_normalises_its_input_whatever_its_channels(
+    family: TorchvisionFamily, in_ch: int, name: str
+) -> None:
+    """It is built as its weights need it; pixels that were normalised for n channels come to -1..1."""
+    arguments: dict[str, Any] = {"quantize": False} if name.startswith("quantized") else {}
+    model: Any = family.build(name, num_classes=9, in_ch=in_ch, init_weights=False, **arguments)
+    pixels = torch.rand(1, in_ch, 64, 64, generator=torch.Generator().manual_seed(0))
+    mean, std = (
+        torch.tensor(for_channels(values, in_ch)).view(-1, 1, 1)
+        for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    )
 
     assert {"aux1.fc2.weight", "aux2.fc2.weight", "fc.weight"} <= model.state_dict().keys()
-    expected = rgb._transform_input(picture[:, :3])
-    actual = model._transform_input(picture[:, :in_ch])
-    torch.testing.assert_close(actual[:, :3], expected[:, :in_ch])
-    torch.testing.assert_close(actual[:, 3:], picture[:, 3:in_ch])
-    assert tuple(copy.deepcopy(model).eval()(picture[:, :in_ch]).shape) == (1, 9)
+    torch.testing.assert_close(model._transform_input((pixels - mean) / std), pixels * 2 - 1)
+    assert tuple(copy.deepcopy(model).eval()(pixels).shape) == (1, 9)
     assert pickle.dumps(model)
+
+
+def test_three_channels_are_normalised_by_googlenet_itself(family: TorchvisionFamily) -> None:
+    """And what stands in for it with four channels does the same to the first three."""
+    rgb: Any = family.build("googlenet", init_weights=False)
+    wide: Any = family.build("googlenet", in_ch=4, init_weights=False)
+    picture = torch.rand(1, 4, 64, 64, generator=torch.Generator().manual_seed(0))
+
+    expected = rgb._transform_input(picture[:, :3])
+
+    torch.testing.assert_close(wide._transform_input(picture)[:, :3], expected)
 
 
 def test_segmentation_has_the_auxiliary_classifier_of_its_weights(family: TorchvisionFamily) -> None:
@@ -277,27 +294,122 @@ def test_detectors_have_frozen_norms_of_the_right_eps(family: TorchvisionFamily)
     assert any("num_batches_tracked" in key for key in plain.state_dict())
 
 
-def test_a_detector_takes_other_channels_with_its_normalisation(family: TorchvisionFamily) -> None:
-    """Which mean the fourth channel has is nothing to guess."""
+@pytest.mark.parametrize(
+    ("in_ch", "mean", "std"),
+    [
+        (1, [0.449], [0.226]),
+        (2, [0.485, 0.456], [0.229, 0.224]),
+        (4, [0.485, 0.456, 0.406, 0.449], [0.229, 0.224, 0.225, 0.226]),
+        (5, [0.485, 0.456, 0.406, 0.449, 0.449], [0.229, 0.224, 0.225, 0.226, 0.226]),
+    ],
+    ids=["1", "2", "4", "5"],
+)
+def test_the_normalisation_of_a_detector_has_a_value_for_each_channel(
+    family: TorchvisionFamily, in_ch: int, mean: list[float], std: list[float]
+) -> None:
+    """Further channels get the mean of the three, and so does a grey one."""
+    model: Any = family.build("fasterrcnn_mobilenet_v3_large_320_fpn", in_ch=in_ch)
+
+    assert model.transform.image_mean == pytest.approx(mean)
+    assert model.transform.image_std == pytest.approx(std)
+    model.transform.min_size = (64,)
+    assert set(model.eval()([torch.zeros(in_ch, 64, 64)])[0]) == {"boxes", "scores", "labels"}
+
+
+def test_the_callers_normalisation_of_a_detector_is_taken(family: TorchvisionFamily) -> None:
+    """One of another length fits no picture."""
     name = "ssdlite320_mobilenet_v3_large"
 
-    with pytest.raises(CannotAdaptStemError, match="image_mean"):
-        family.build(name, in_ch=4)
-    model = family.build(name, in_ch=4, image_mean=[0.5] * 4, image_std=[0.5] * 4)
+    model: Any = family.build(name, in_ch=4, image_mean=[0.1, 0.2, 0.3, 0.4])
 
-    assert set(model.eval()([torch.zeros(4, 64, 64)])[0]) == {"boxes", "scores", "labels"}
+    assert model.transform.image_mean == [0.1, 0.2, 0.3, 0.4]
+    assert model.transform.image_std == [0.5] * 4
+    with pytest.raises(CannotAdaptStemError, match="image_std has 3 values"):
+        family.build(name, in_ch=4, image_std=[0.5] * 3)
 
 
-def test_what_cannot_be_changed_is_refused(family: TorchvisionFamily) -> None:
-    """No declared head, no declared stem, no such model."""
-    with pytest.raises(CannotAdaptHeadError):
+def test_optical_flow_takes_other_channels(family: TorchvisionFamily) -> None:
+    """Both of its encoders see the pictures; it has no classes."""
+    model = family.build("raft_small", in_ch=4)
+    picture = torch.zeros(1, 4, 128, 128)
+
+    flows: Any = model.eval()(picture, picture, num_flow_updates=1)
+
+    assert [tuple(flow.shape) for flow in flows] == [(1, 2, 128, 128)]
+    with pytest.raises(CannotAdaptHeadError, match="no layer of classes"):
         family.build("raft_small", num_classes=9)
-    with pytest.raises(CannotAdaptStemError):
-        family.build("raft_small", in_ch=4)
-    with pytest.raises(CannotAdaptStemError):
-        family.build("quantized_resnet18", in_ch=4)
+
+
+def test_keypoints_can_have_another_count(family: TorchvisionFamily) -> None:
+    """It is no count of classes, and named in the catalogue."""
+    name = "keypointrcnn_resnet50_fpn"
+    place = "roi_heads.keypoint_predictor.kps_score_lowres"
+
+    model = family.build(name, num_classes=3, num_keypoints=5)
+
+    assert f"{place}[num_keypoints]" in CATALOGUE.shipped["models"][name]["head"]
+    assert shapes(model)[f"{place}.weight"][1] == 5
+    assert shapes(model)["roi_heads.box_predictor.cls_score.weight"][0] == 3
+
+
+# -- quantized models ----------------------------------------------------------------------------------------
+
+
+def test_quantized_models_have_cards_for_their_float_weights(cards: dict[str, ModelCard]) -> None:
+    """The file is that of the model without the prefix; int8 stays the default."""
+    card, plain = cards["quantized_resnet18@imagenet1k_v1"], cards["resnet18@imagenet1k_v1"]
+
+    assert (card.is_default, cards["quantized_resnet18@imagenet1k_fbgemm_v1"].is_default) == (False, True)
+    assert card.artifact == plain.artifact
+    assert card.build_args == {"quantize": False}
+    assert (card.stem, card.head, card.num_classes) == (("conv1",), ("fc",), 1000)
+    assert "the float weights of resnet18" in card.notes
+    assert len([name for name in cards if name.startswith("quantized_resnet50@")]) == 4
+
+
+def test_a_quantizable_model_takes_other_counts(family: TorchvisionFamily) -> None:
+    """Its stem and head are those of the model that it was made of."""
+    model = family.build("quantized_shufflenet_v2_x0_5", quantize=False, num_classes=9, in_ch=4)
+
+    assert tuple(model.eval()(torch.zeros(1, 4, 64, 64)).shape) == (1, 9)
+
+
+@pytest.mark.parametrize("count", [{"num_classes": 9}, {"in_ch": 4}])
+def test_an_int8_model_names_the_weights_that_can_be_adapted(
+    family: TorchvisionFamily, count: dict[str, int]
+) -> None:
+    """Nothing is quantized first."""
+    with pytest.raises(AdaptError, match="quantized_resnet50@imagenet1k_v1 and quantized_resnet50@image"):
+        family.build("quantized_resnet50", **count)
+
+
+def test_there_is_no_model_of_a_name_that_nobody_has(family: TorchvisionFamily) -> None:
+    """With the close ones."""
     with pytest.raises(UnknownArchitectureError, match="vgg16"):
         family.build("vgg15")
+
+
+def test_every_declared_place_can_be_read() -> None:
+    """As the records write them."""
+    for row in CATALOGUE.shipped["models"].values():
+        places = [*row["stem"], *row.get("head", [])]
+        assert places == [str(Place.parse(text)) for text in places]
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("fasterrcnn_resnet50_fpn", "roi_heads.box_predictor.bbox_pred[n,4]"),
+        ("retinanet_resnet50_fpn", "head.classification_head.cls_logits[9,n]"),
+        ("fcos_resnet50_fpn", "head.classification_head.cls_logits"),
+        ("ssd300_vgg16", "head.classification_head.module_list.1[6,n]"),
+        ("ssdlite320_mobilenet_v3_large", "head.classification_head.module_list.5.1[6,n]"),
+        ("maskrcnn_resnet50_fpn", "roi_heads.mask_predictor.mask_fcn_logits"),
+    ],
+)
+def test_boxes_and_anchors_are_declared(name: str, place: str) -> None:
+    """Four values of a box for each class, all classes for each anchor."""
+    assert place in CATALOGUE.shipped["models"][name]["head"]
 
 
 # -- old key names -------------------------------------------------------------------------------------------
