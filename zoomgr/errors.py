@@ -882,6 +882,46 @@ class CannotAdaptHeadError(AdaptError):
         return "leave num_classes out, or choose a model whose head is declared (zoomgr show NAME)"
 
 
+class PlaceNotFoundError(AdaptError):
+    """Where channels enter or classes leave a network is neither declared nor found by a trace.
+
+    `part` is "stem" or "head", `candidates` are the layers that were met there.
+    """
+
+    code = "place-not-found"
+    what: str
+    part: str
+    problem: str
+    candidates: tuple[str, ...] = ()
+
+    def headline(self) -> str:
+        return f"the {self.part} of {self.what} is not found: {self.problem}"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "candidates", listed(self.candidates)
+
+    def hint(self) -> str:
+        return "name its layers: at=['PATH', ...], as docs/surgery.md writes them, or pass an example="
+
+
+class RankFailedError(AdaptError):
+    """Another rank of a load failed in its own part, or is gone; `rank` is None where it is not known."""
+
+    code = "rank-failed"
+    rank: int | None
+    reason: str
+
+    def headline(self) -> str:
+        who = "another rank" if self.rank is None else f"rank {self.rank}"
+        return f"{who} failed, and with it the load on all ranks"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "reason", self.reason
+
+    def hint(self) -> str:
+        return "the output of that rank says more; all ranks must ask for the same"
+
+
 class CannotPredictError(AdaptError):
     """`predict` needs a classifier of pictures with a known preprocessing."""
 

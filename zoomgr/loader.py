@@ -14,9 +14,9 @@ from zoomgr.adapt.declared import Origin, declare
 from zoomgr.adapt.match import choose_adapter
 from zoomgr.adapt.plan import make_plan
 from zoomgr.adapt.wishes import Wishes
-from zoomgr.garbage import no_collection
 from zoomgr.host import PluginHost
 from zoomgr.kept import Kept
+from zoomgr.ranks import Ranks, ranks_for
 from zoomgr.records import Digest, Fresh, LoadPlan, LoadReport, ModelCard, StemExpand
 from zoomgr.request import Meant, Request, meant
 from zoomgr.resolve import Ref, Resolver
@@ -89,40 +89,59 @@ class Loader:
 
     def load(self, ref: Ref, weights: bool | Ref | None, request: Request) -> tuple[nn.Module, LoadReport]:
         """Build the architecture and fill it; see `zoomgr.Zoo.load_with_report`."""
-        with no_collection():
-            prepared = self.prepare(ref, weights, request)
-            module, report = prepared.module.train(), _carried_out(prepared)
-            del (
-                prepared
-            )  # so that each tensor of the checkpoint goes when the one that is made of it is there
-            return _placed(module, request), report
+        ranks = ranks_for(request.broadcast)
+        prepared = self.prepare(ref, weights, request, ranks)
+        module, report = prepared.module.train(), _carried_out(prepared, ranks)
+        ranks.equalise(module, report.fresh)
+        del prepared  # so that a tensor of the checkpoint goes when what is made of it is there
+        return ranks.agreed(lambda: _placed(module, request)), report
 
     def load_into(self, model: nn.Module, weights: Ref, request: Request) -> LoadReport:
         """Fill a module of the caller's own; see `zoomgr.Zoo.load_into`."""
-        with no_collection():
-            return _carried_out(self.prepare_into(model, weights, request))
+        ranks = ranks_for(request.broadcast)
+        return _carried_out(self.prepare_into(model, weights, request, ranks), ranks)
 
     def read(self, card: ModelCard) -> Checkpoint:
         """The tensors of a card's file; see `zoomgr.Zoo.read`."""
-        return self._read_here(card, Clock())[0]
+        return self._read(card, Clock())[0]
 
-    def prepare(self, ref: Ref, weights: bool | Ref | None, request: Request) -> Prepared:
+    def prepare(
+        self, ref: Ref, weights: bool | Ref | None, request: Request, ranks: Ranks | None = None
+    ) -> Prepared:
         """All that comes before a change: the file is fetched and read, the module built, the plan made."""
-        clock = Clock()
+        clock, ranks = Clock(), ranks or ranks_for(request.broadcast)
         with clock.stage("resolve"):
-            self._check(request)
-            card = self._resolver.resolve(ref)
-            filled = self._resolver.resolve(weights) if weights and weights is not True else card
-            own = self._resolver.architecture(request.arch or card.arch)
-            wanted = meant(request, filled, own)
-            build = self._builder(own, filled if filled.arch == own.arch else card, wanted, request)
-        if not weights:
+            ranks.agreed(lambda: self._check(request))
+            cards = ranks.cards(lambda: self._resolved(ref, weights, request))
+            wanted = ranks.agreed(lambda: meant(request, card=cards[1], own=cards[2]))
+        read = ranks.checkpoint(lambda: self._read(cards[1], clock)) if weights else None
+        return ranks.agreed(
+            lambda: self._prepared(cards, wanted, read, request, clock), same=lambda it: it.plan
+        )
+
+    def _resolved(self, ref: Ref, weights: bool | Ref | None, request: Request) -> tuple[ModelCard, ...]:
+        """The cards of the reference, of the weights, and of the architecture."""
+        card = self._resolver.resolve(ref)
+        filled = self._resolver.resolve(weights) if weights and weights is not True else card
+        return card, filled, self._resolver.architecture(request.arch or card.arch)
+
+    def _prepared(
+        self,
+        cards: tuple[ModelCard, ...],
+        wanted: Meant,
+        read: tuple[Checkpoint, Digest | None] | None,
+        request: Request,
+        clock: Clock,
+    ) -> Prepared:
+        card, filled, own = cards
+        build = self._builder(own, filled if filled.arch == own.arch else card, wanted, request)
+        if not read:
             with clock.stage("build"):
                 module = build()
             return Prepared(
                 str(card.ref), None, module, build, None, _all_fresh(module), clock, wanted.origin
             )
-        checkpoint, digest = self._read(filled, clock, request)
+        checkpoint, digest = read
         with clock.stage("build"):
             from zoomgr.adapt.build import skip_init
 
@@ -132,17 +151,19 @@ class Loader:
             plan = self._plan(checkpoint, module, filled, own, wanted.wishes, request.match)
         return Prepared(str(filled.ref), digest, module, build, checkpoint, plan, clock, wanted.origin)
 
-    def prepare_into(self, model: nn.Module, weights: Ref, request: Request) -> Prepared:
+    def prepare_into(
+        self, model: nn.Module, weights: Ref, request: Request, ranks: Ranks | None = None
+    ) -> Prepared:
         """The same for a module that the caller has built."""
-        clock = Clock()
+        clock, ranks = Clock(), ranks or ranks_for(request.broadcast)
         with clock.stage("resolve"):
-            self._check(request)
-            card = self._resolver.resolve(weights)
-        checkpoint, digest = self._read(card, clock, request)
+            ranks.agreed(lambda: self._check(request))
+            (card,) = ranks.cards(lambda: (self._resolver.resolve(weights),))
+        checkpoint, digest = ranks.checkpoint(lambda: self._read(card, clock))
+        own = ModelCard(card.ref, arch=type(model).__name__)
+        wishes = Wishes(partial=request.partial, ignore=request.ignore)
         with clock.stage("plan"):
-            own = ModelCard(card.ref, arch=type(model).__name__)
-            wishes = Wishes(partial=request.partial, ignore=request.ignore)
-            plan = self._plan(checkpoint, model, card, own, wishes, request.match)
+            plan = ranks.agreed(lambda: self._plan(checkpoint, model, card, own, wishes, request.match))
         return Prepared(str(card.ref), digest, model, None, checkpoint, plan, clock)
 
     def _check(self, request: Request) -> None:
@@ -167,14 +188,7 @@ class Loader:
             **{**(card if fits else own).build_args, **request.arch_kwargs},
         )
 
-    def _read(self, card: ModelCard, clock: Clock, request: Request) -> tuple[Checkpoint, Digest | None]:
-        if not request.broadcast:
-            return self._read_here(card, clock)
-        from zoomgr.ranks import broadcast_checkpoint
-
-        return broadcast_checkpoint(lambda: self._read_here(card, clock))
-
-    def _read_here(self, card: ModelCard, clock: Clock) -> tuple[Checkpoint, Digest | None]:
+    def _read(self, card: ModelCard, clock: Clock) -> tuple[Checkpoint, Digest | None]:
         with clock.stage("fetch"):
             path, digest = self._file(card)
         with clock.stage("read"):
@@ -203,14 +217,11 @@ class Loader:
         return make_plan(source, target, what=f"{card.ref} into {own.arch}", adapter=adapter, wishes=wishes)
 
 
-def _carried_out(prepared: Prepared) -> LoadReport:
+def _carried_out(prepared: Prepared, ranks: Ranks) -> LoadReport:
     checkpoint, shift = prepared.checkpoint, None
     if checkpoint:
-        from zoomgr.adapt.apply_torch import apply
-
         with prepared.clock.stage("apply"):
-            apply(prepared.plan, prepared.module, checkpoint.tensors, initialised=prepared.build)
-        shift = _stem_shift(prepared.plan, prepared.module, checkpoint)
+            shift = _filled(prepared, checkpoint, ranks)
     if prepared.origin:
         declare(prepared.module, prepared.origin)
     return LoadReport(
@@ -229,6 +240,27 @@ def _placed(module: nn.Module, request: Request) -> nn.Module:
         device, dtype = place
         module.to(device=device, dtype=dtype)
     return module
+
+
+def _filled(prepared: Prepared, checkpoint: Checkpoint, ranks: Ranks) -> float | None:
+    """Carry out the plan; how far stems were moved."""
+    from zoomgr.adapt.apply_torch import apply
+
+    plan, module = prepared.plan, prepared.module
+    if not prepared.build:
+        from zoomgr.adapt.sharded import apply_sharded, check_sharded, is_sharded
+
+        if is_sharded(module):
+            ranks.agreed(lambda: check_sharded(plan, module, checkpoint.tensors))
+            ranks.agreed(lambda: ranks.each(checkpoint, lambda them: apply_sharded(plan, module, them)))
+            return None
+
+    def applied() -> float | None:
+        arrived = ranks.arrived(checkpoint)
+        apply(plan, module, arrived.tensors, initialised=prepared.build)
+        return _stem_shift(plan, module, arrived)
+
+    return ranks.agreed(applied)
 
 
 def _stem_shift(plan: LoadPlan, module: nn.Module, checkpoint: Checkpoint) -> float | None:

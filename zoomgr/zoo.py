@@ -16,6 +16,7 @@ from zoomgr.errors import (
     InvalidSettingError,
     NotCachedError,
 )
+from zoomgr.garbage import no_collection
 from zoomgr.gate import Gate
 from zoomgr.hookspecs import Options
 from zoomgr.host import PluginHost
@@ -321,23 +322,24 @@ class Zoo:
         Raises:
             ZoomgrError: see docs/errors.md; nothing is left half-done.
         """
-        from zoomgr.request import Request
+        with no_collection():
+            from zoomgr.request import Request
 
-        request = Request(
-            arch,
-            num_classes,
-            in_ch,
-            match,
-            head,
-            stem,
-            bands,
-            partial,
-            device=device,
-            dtype=dtype,
-            broadcast=broadcast,
-            arch_kwargs=arch_kwargs,
-        )
-        return self._at(offline).loader.load(ref, weights, request)
+            request = Request(
+                arch,
+                num_classes,
+                in_ch,
+                match,
+                head,
+                stem,
+                bands,
+                partial,
+                device=device,
+                dtype=dtype,
+                broadcast=broadcast,
+                arch_kwargs=arch_kwargs,
+            )
+            return self._at(offline).loader.load(ref, weights, request)
 
     def load_into(
         self,
@@ -362,7 +364,8 @@ class Zoo:
         from zoomgr.request import Request
 
         request = Request(match=match, partial=partial, ignore=tuple(ignore), broadcast=broadcast)
-        return self.loader.load_into(model, weights, request)
+        with no_collection():
+            return self.loader.load_into(model, weights, request)
 
     def plan(
         self,
@@ -427,7 +430,7 @@ class Zoo:
 
         Args:
             model_or_ref: weights; or a model that zoomgr has loaded, whose channels are known.
-            in_ch: of a reference: the channels that the model is loaded for; mean and std have a value for each.
+            in_ch: of a reference: the channels that the model is loaded for, each with a mean and a std.
             stem: of a reference, as of `load_with_report`.
             bands: of a reference, as of `load_with_report`.
 

@@ -51,9 +51,9 @@ def apply(
     import torch
 
     targets = tensors_of(module)
-    _check_belongs(plan, module, targets, tensors)
+    check_belongs(plan, module, targets, tensors)
     with torch.no_grad():
-        filled = {move.target: _cast(_computed(move, tensors), targets[move.target]) for move in plan.moves}
+        filled = {move.target: _cast(computed(move, tensors), targets[move.target]) for move in plan.moves}
         filled = _untied(filled, targets)
         resets, lent = _initialisation(plan, module, initialised) if initialised else ([], {})
 
@@ -63,7 +63,7 @@ def apply(
             targets[name].data = value
     for item in plan.attributes:
         setattr(module.get_submodule(item.module), item.attribute, item.value)
-    _drop_cached(module)
+    drop_cached(module)
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
@@ -77,9 +77,10 @@ def tensors_of(module: nn.Module) -> dict[str, Tensor]:
     return found
 
 
-def _check_belongs(
+def check_belongs(
     plan: LoadPlan, module: nn.Module, targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
 ) -> None:
+    """Refuse a plan for another module or other tensors, with `InvalidPlanError`."""
     wanted = [(spec, targets) for spec in plan.target] + [(spec, tensors) for spec in plan.source]
     problems = [
         f"{spec.name} {spec.shape} is not there"
@@ -96,7 +97,8 @@ def _check_belongs(
         raise InvalidPlanError(plan.adapter, tuple(problems))
 
 
-def _computed(move: Move, tensors: Mapping[str, Tensor]) -> Tensor:
+def computed(move: Move, tensors: Mapping[str, Tensor]) -> Tensor:
+    """What a move makes of its sources; a view of them where it can be."""
     import torch
 
     first, *others = (tensors[name] for name in move.sources)
@@ -203,7 +205,7 @@ def _initialisation(
     return resets, {name: _cast(lender[name], parameters[name]) for name in to_lend}
 
 
-def _drop_cached(module: nn.Module) -> None:
+def drop_cached(module: nn.Module) -> None:
     """Have modules forget what they computed from old weights, as LeViT's do on the way to train mode."""
     from torch import nn
 
