@@ -6,15 +6,14 @@ Where its tensors lie is kept for a file that can be mapped; for one that cannot
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoomgr.cache.refs import Memo
 from zoomgr.cache.store import Store
-from zoomgr.checkpoint import index_of, mapped, read, read_index
-from zoomgr.checkpoint.torch_files import TorchLegacyFormat
+from zoomgr.checkpoint import mapped, read_index
 from zoomgr.errors import CacheError
 from zoomgr.host import PluginHost
 from zoomgr.records import Digest
@@ -38,16 +37,16 @@ class Kept:
         self._host = host
 
     def checkpoint(self, blob: Path, digest: Digest) -> Checkpoint:
-        """The tensors of a proven file, mapped where its format can be; see `zoomgr.checkpoint.read`.
+        """The tensors of a proven file, mapped where its format can be; see `zoomgr.checkpoint.reading.read`.
 
         Raises:
-            UnreadableCheckpointError, UnsafeCheckpointError: as `zoomgr.checkpoint.read`.
+            UnreadableCheckpointError, UnsafeCheckpointError: as `zoomgr.checkpoint.reading.read`.
         """
         return self._known(blob, digest) or self._indexed(blob, digest) or self._read(blob, digest)
 
     def _known(self, blob: Path, digest: Digest) -> Checkpoint | None:
         """By an index that is kept; None when there is none that fits."""
-        for content, copy in self._store.indexes(digest):
+        for content, copy in self._store.indexes(digest, blob):
             with suppress(*_DAMAGED):
                 known = json.loads(content)
                 path = copy if "copy" in known else blob
@@ -57,6 +56,8 @@ class Kept:
         return None
 
     def _indexed(self, blob: Path, digest: Digest) -> Checkpoint | None:
+        from zoomgr.checkpoint import index_of
+
         index = index_of(blob, self._formats)
         if index is None:
             return None
@@ -67,19 +68,21 @@ class Kept:
             return None
 
     def _read(self, blob: Path, digest: Digest) -> Checkpoint:
+        from zoomgr.checkpoint import read
+        from zoomgr.checkpoint.torch_files import TorchLegacyFormat
+
         whole = read(blob, self._formats)
-        if whole.format != TorchLegacyFormat.name:
+        if whole.format != TorchLegacyFormat.name or not _is_mappable(whole):
             return whole
+        made: list[tuple[Index, Memo]] = []
         with suppress(CacheError):
-            copy = self._store.keep_converted(digest, _saved(whole))
-            if index := index_of(copy):
-                ours = type(index)(whole.format, index.tensors, whole.metadata, whole.wrappers)
-                self._keep(digest, ours, copy)
-                return self._known(blob, digest) or whole
+            self._store.keep_converted(digest, lambda path: made.append(_converted(whole, path)))
+            self._keep(digest, *made[0])
+            return self._known(blob, digest) or whole
         return whole
 
-    def _keep(self, digest: Digest, index: Index, copy: Path | None = None) -> None:
-        of_copy: dict[str, Any] = {"copy": json.loads(Memo.of(copy.stat()).dump())} if copy else {}
+    def _keep(self, digest: Digest, index: Index, copy: Memo | None = None) -> None:
+        of_copy = {"copy": json.loads(copy.dump())} if copy else {}
         with suppress(CacheError):
             self._store.keep_index(digest, json.dumps({**index.dump(), **of_copy}).encode())
 
@@ -88,14 +91,32 @@ class Kept:
         return tuple(self._host.formats.items.values())
 
 
-def _saved(whole: Checkpoint) -> Callable[[Path], None]:
-    def write(path: Path) -> None:
-        import torch
+def _is_mappable(whole: Checkpoint) -> bool:
+    """Whether a copy in torch's zip format gets an index."""
+    from zoomgr.checkpoint.zip_tensors import DTYPES
 
-        # torch's own zip format: its values are aligned for every processor, and any tool opens it.
-        try:
-            torch.save(dict(whole.tensors), path)
-        except RuntimeError as error:  # what its writer raises when the disk is full
-            raise OSError(str(error)) from error
+    plain = all(spec.dtype in DTYPES for spec in whole.specs)
+    return plain and not any(tensor.is_conj() or tensor.is_neg() for tensor in whole.tensors.values())
 
-    return write
+
+def _converted(whole: Checkpoint, path: Path) -> tuple[Index, Memo]:
+    """Write the copy; its index, and what it looks like, also under the name that it gets.
+
+    Both are told before it has that name: from then on other processes may replace or remove it.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    import torch
+
+    from zoomgr.checkpoint import index_of
+
+    # torch's own zip format: its values are aligned for every processor, and any tool opens it.
+    try:
+        torch.save(dict(whole.tensors), path)
+    except RuntimeError as error:  # what its writer raises when the disk is full
+        raise OSError(str(error)) from error
+    if (index := index_of(path)) is None:
+        raise OSError("the copy cannot be mapped")
+    ours = replace(index, format=whole.format, metadata=whole.metadata, wrappers=whole.wrappers)
+    return ours, Memo.of(path.stat())

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from zoomgr.cache.progress import Progress, SilentProgress
 from zoomgr.cache.store import Store
-from zoomgr.cache.verify import Verdict, verify
 from zoomgr.errors import (
     CannotPredictError,
     InvalidSettingError,
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
 
     from zoomgr.cache.adopt import Adoption
     from zoomgr.cache.gc import Rubbish
+    from zoomgr.cache.verify import Verdict
     from zoomgr.checkpoint import Checkpoint, Contents
     from zoomgr.kept import Kept
     from zoomgr.loader import Loader
@@ -242,6 +242,8 @@ class Zoo:
     def verify(self, refs: Iterable[Ref] = ()) -> Iterator[Verdict]:
         """Hash cached files, all when none is named, and move altered ones aside; needs no network."""
         wanted = [str(self.resolve(ref).ref) for ref in refs]
+        from zoomgr.cache.verify import verify
+
         return verify(self.store, wanted or None)
 
     # -- reading ---------------------------------------------------------------------------------------------

@@ -13,22 +13,19 @@ from dataclasses import dataclass
 
 from zoomgr.api import Mapped, Move, Split, TensorSpec
 
-RENAMES = tuple(
-    (re.compile(pattern), name)
-    for pattern, name in (
-        (r"features\.(.*)", r"_features.\1"),  # alexnet, vgg
-        (r"classifier\.(?:0|1)\.(.*)", r"linear0.\1"),  # vgg 0, alexnet 1
-        (r"classifier\.(?:3|4)\.(.*)", r"linear1.\1"),  # vgg 3, alexnet 4
-        (r"classifier\.6\.(.*)", r"last_linear.\1"),  # vgg, alexnet
-        (r"classifier\.1\.(.*)", r"last_conv.\1"),  # squeezenet
-        (r"classifier\.(weight|bias)", r"last_linear.\1"),  # densenet
-        (r"(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)", r"\1\2"),  # densenet, of torchvision 0.2
-        (r"fc\.(.*)", r"last_linear.\1"),  # resnet, inceptionv3, xception
-    )
+RENAMES = (
+    (r"features\.(.*)", r"_features.\1"),  # alexnet, vgg
+    (r"classifier\.(?:0|1)\.(.*)", r"linear0.\1"),  # vgg 0, alexnet 1
+    (r"classifier\.(?:3|4)\.(.*)", r"linear1.\1"),  # vgg 3, alexnet 4
+    (r"classifier\.6\.(.*)", r"last_linear.\1"),  # vgg, alexnet
+    (r"classifier\.1\.(.*)", r"last_conv.\1"),  # squeezenet
+    (r"classifier\.(weight|bias)", r"last_linear.\1"),  # densenet
+    (r"(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)", r"\1\2"),  # densenet, of torchvision 0.2
+    (r"fc\.(.*)", r"last_linear.\1"),  # resnet, inceptionv3, xception
 )
 """The name in a file, and in the network; the first that the network has counts."""
 
-_HEAD = re.compile(r"last_linear\.(?:weight|bias)")
+_HEAD = ("last_linear.weight", "last_linear.bias")
 _CLASSES, _CLASSES_AND_BACKGROUND = 1000, 1001
 
 
@@ -55,7 +52,7 @@ class TableAdapter:
 def _renamed(source: Sequence[TensorSpec], target: Sequence[TensorSpec]) -> Iterator[Move]:
     wanted = {spec.name for spec in target}
     for spec in source:
-        names = (spec.name, *(pattern.sub(to, spec.name) for pattern, to in RENAMES))
+        names = (spec.name, *(re.sub(pattern, to, spec.name) for pattern, to in RENAMES))
         place = next((name for name in names if name in wanted), "")
         if place:
             yield Move(place, (spec.name,))
@@ -67,7 +64,7 @@ def _without_background(source: Sequence[TensorSpec], target: Sequence[TensorSpe
     for spec in source:
         if spec.name in wanted:
             is_longer = spec.shape[:1] == (_CLASSES_AND_BACKGROUND,)
-            cut = is_longer and wanted[spec.name][:1] == (_CLASSES,) and _HEAD.fullmatch(spec.name)
+            cut = is_longer and wanted[spec.name][:1] == (_CLASSES,) and spec.name in _HEAD
             yield Move(spec.name, (spec.name,), *([Split(1, _CLASSES)] if cut else []))
 
 

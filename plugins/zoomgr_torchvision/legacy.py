@@ -40,14 +40,11 @@ _UNMISTAKABLE: dict[str, str | Callable[[re.Match[str]], str]] = {
     r"(roi_heads\.mask_head\.)mask_fcn(\d+)(\..*)": _one_less,
 }
 _RENAMES = {
-    re.compile(pattern): to
-    for pattern, to in {
-        **_UNMISTAKABLE,
-        # detection.retinanet, both heads; in fcos the same names are those of today
-        r"(head\.(?:classification|regression)_head\.conv\.)([0246])(\.(?:weight|bias))": _half,
-    }.items()
+    **_UNMISTAKABLE,
+    # detection.retinanet, both heads; in fcos the same names are those of today
+    r"(head\.(?:classification|regression)_head\.conv\.)([0246])(\.(?:weight|bias))": _half,
 }
-_SIGNS = re.compile("|".join(f"(?:{pattern})" for pattern in _UNMISTAKABLE))
+_SIGNS = "|".join(f"(?:{pattern})" for pattern in _UNMISTAKABLE)
 
 
 class LegacyNames:
@@ -57,7 +54,7 @@ class LegacyNames:
 
     def recognises(self, source: Sequence[TensorSpec]) -> bool:
         """Whether any key has a name that torchvision has given up."""
-        return any(_SIGNS.fullmatch(spec.name) for spec in source)
+        return any(re.fullmatch(_SIGNS, spec.name) for spec in source)
 
     def map(self, source: Sequence[TensorSpec], target: Sequence[TensorSpec]) -> Mapped:
         """One copy for each key that is, or was, called as a key of the target."""
@@ -74,6 +71,6 @@ def _moves(source: Sequence[TensorSpec], wanted: set[str]) -> Iterator[Move]:
 
 def _renamed(key: str) -> str:
     for pattern, to in _RENAMES.items():
-        if pattern.fullmatch(key):
-            return pattern.sub(to, key)
+        if re.fullmatch(pattern, key):
+            return re.sub(pattern, to, key)
     return key

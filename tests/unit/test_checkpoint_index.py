@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from zoomgr.checkpoint import Index, index_of, mapped, read, read_index
+from zoomgr.errors import UnreadableCheckpointError
 
 STATE = {
     "conv.weight": torch.arange(24.0).reshape(2, 3, 2, 2),
@@ -175,6 +176,41 @@ def test_what_cannot_be_mapped_has_no_index(tmp_path: Path, make: Callable[[Path
     assert index_of(tmp_path / "net") is None
 
 
+class _Made:
+    """Is pickled as a call."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.call
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        _Made(torch.nn.Parameter, torch.ones(2)),
+        _Made(OrderedDict, [["bias", torch.ones(2)]]),  # as Python 2 pickles it
+    ],
+    ids=["parameter", "mapping"],
+)
+def test_a_call_that_gives_tensors_has_no_index(tmp_path: Path, made: _Made) -> None:
+    """`torch.load` makes it: an index without them would lose them in silence."""
+    torch.save({"w": torch.ones(2), "made": made}, tmp_path / "net")
+
+    assert len(read(tmp_path / "net").tensors) == 2
+    assert index_of(tmp_path / "net") is None
+
+
+def test_values_that_are_called_for_hide_no_tensor(tmp_path: Path) -> None:
+    """What training scripts save beside the weights."""
+    others = {"size": torch.Size([1]), "device": torch.device("cpu"), "bytes": bytearray(b"x"), "set": {1}}
+    torch.save({"state_dict": {"w": torch.ones(2)}, **others, "c": 1j, "dtype": torch.half}, tmp_path / "net")
+
+    assert found(tmp_path / "net").metadata == read(tmp_path / "net").metadata
+    assert list(found(tmp_path / "net").tensors) == ["w"]
+
+
 def test_an_index_is_made_without_torch(tmp_path: Path) -> None:
     """The directory of the file and its pickle tell everything."""
     torch.save(STATE, tmp_path / "net")
@@ -243,5 +279,56 @@ def test_a_record_that_is_shorter_than_its_tensor_has_no_index(tmp_path: Path) -
 def test_the_other_byte_order_has_no_index(tmp_path: Path) -> None:
     """Its values must be turned around, which a map cannot do."""
     rezipped(tmp_path / "net", byteorder=b"big" if sys.byteorder == "little" else b"little")
+
+    assert index_of(tmp_path / "net") is None
+
+
+def _patched(path: Path, record: str, offset: int, value: bytes) -> None:
+    """A file of torch's, whose directory says something else of a record (APPNOTE.TXT 4.3.12)."""
+    torch.save({"w": torch.zeros(4)}, path)
+    content = bytearray(path.read_bytes())
+    name = content.rindex(record.encode())
+    entry = content.rindex(b"PK\x01\x02", 0, name)
+    content[entry + offset : entry + offset + len(value)] = value
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("record", "offset", "value"),
+    [
+        ("data.pkl", 8, b"\x01"),
+        ("data.pkl", 10, b"\x08"),
+        ("data.pkl", 10, b"\x63"),
+        ("data/0", 42, (1 << 20).to_bytes(4, "little")),
+    ],
+    ids=["encrypted", "deflated", "method 99", "beyond the end"],
+)
+def test_a_directory_that_lies_gives_no_index(
+    tmp_path: Path, record: str, offset: int, value: bytes
+) -> None:
+    """No error of zipfile, zlib or struct comes through: `read` says what is wrong."""
+    _patched(tmp_path / "net", record, offset, value)
+
+    assert index_of(tmp_path / "net") is None
+    with pytest.raises(UnreadableCheckpointError):
+        read(tmp_path / "net")
+
+
+@pytest.mark.parametrize("kind", [b"U\x05Float", b"N"], ids=["text", "nothing"])
+def test_a_storage_of_no_type_gives_no_index(tmp_path: Path, kind: bytes) -> None:
+    """`read` refuses the file as damaged."""
+    key = b"(U\x07storage" + kind + b"U\x010U\x03cpuK\x04tQ"
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + key + b"K\x00K\x04\x85K\x01\x85\x89NtR"
+    rezipped(tmp_path / "net", **{"data.pkl": b"\x80\x02}U\x01w" + tensor + b"s."})
+
+    assert index_of(tmp_path / "net") is None
+
+
+def test_a_key_that_takes_for_ever_to_write_out_gives_no_index(tmp_path: Path) -> None:
+    """Pairs of pairs that share their parts: the text doubles with each level."""
+    pairs = b")" + b"q\x00h\x00\x86" * 60
+    key = b"(U\x07storagectorch\nFloatStorage\n" + pairs + b"U\x03cpuK\x04tQ"
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + key + b"K\x00K\x04\x85K\x01\x85\x89NtR"
+    rezipped(tmp_path / "net", **{"data.pkl": b"\x80\x02}U\x01w" + tensor + b"s."})
 
     assert index_of(tmp_path / "net") is None

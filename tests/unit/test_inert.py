@@ -94,6 +94,10 @@ def test_what_lies_outside_is_a_key() -> None:
         b"\x80\x02}(K\x01u.",
         b"\x80\x02}U\x01aQK\x01s.",
         b"\x80\x02(K\x01o.",
+        b"(ios\nsystem\n.",
+        b"\x80\x02\x82\x01.",
+        b"Pkey\n.",
+        b"\x80\x04}U\x01a\x93.",
     ],
     ids=repr,
 )
@@ -112,4 +116,12 @@ def test_keys_that_take_for_ever_to_compare_are_refused() -> None:
     assert sum(1 for _ in pickletools.genops(data)) > 180
 
     with pytest.raises(ValueError, match="no plain value"):
+        described(data)
+
+
+def test_names_that_take_for_ever_to_write_out_are_refused() -> None:
+    """The text of nested pairs doubles with each level too."""
+    data = b"\x80\x04)" + b"q\x00h\x00\x86" * 60 + b"U\x01a\x93."
+
+    with pytest.raises(ValueError, match="pickle"):
         described(data)

@@ -11,14 +11,14 @@ import pytest
 import torch
 from servers.caches import alter
 
-from zoomgr import kept
 from zoomgr.cache.gc import find_rubbish
 from zoomgr.cache.store import Store
+from zoomgr.checkpoint import reading
 from zoomgr.errors import BlobAlteredError
 from zoomgr.hookspecs import Options
 from zoomgr.host import PluginHost
 from zoomgr.kept import Kept
-from zoomgr.records import CacheEntry
+from zoomgr.records import CacheEntry, Digest
 from zoomgr.zoo import Zoo
 
 STATE = {"w": torch.arange(5000.0), "b": torch.arange(3)}
@@ -65,8 +65,8 @@ def test_a_second_reading_looks_into_the_index_alone(store: Store, monkeypatch: 
     """Neither the file's directory nor its pickle is read again."""
     entry = entry_of(store)
     taken(store, entry)
-    monkeypatch.setattr(kept, "index_of", never)
-    monkeypatch.setattr(kept, "read", never)
+    monkeypatch.setattr(reading, "index_of", never)
+    monkeypatch.setattr(reading, "read", never)
 
     tensors = taken(store, entry)
 
@@ -78,7 +78,7 @@ def test_the_old_format_is_converted_once(store: Store, monkeypatch: pytest.Monk
     """And mapped from then on; it is told as what it is."""
     entry = old(store)
     first = keeper(store).checkpoint(entry.path, entry.digest)
-    monkeypatch.setattr(kept, "read", never)
+    monkeypatch.setattr(reading, "read", never)
 
     second = keeper(store).checkpoint(entry.path, entry.digest)
 
@@ -163,7 +163,7 @@ def test_what_a_layer_has_kept_is_used(tmp_path: Path, monkeypatch: pytest.Monke
     taken(site, entry)
     before = sorted(site.root.rglob("*"))
     own = Store(tmp_path / "own", (site.root,))
-    monkeypatch.setattr(kept, "read", never)
+    monkeypatch.setattr(reading, "read", never)
 
     tensors = taken(own, own.find("acme/net") or entry)
 
@@ -198,6 +198,86 @@ def test_half_a_copy_is_never_kept(store: Store, monkeypatch: pytest.MonkeyPatch
     assert torch.equal(taken(store, entry)["w"], STATE["w"])
     assert store.converted_bytes(entry.digest) == 0
     assert not any((store.root / "v1" / "partial").iterdir())
+
+
+def _removed(copy: Path) -> None:
+    """`zoomgr gc`, of another process."""
+    copy.unlink(missing_ok=True)
+
+
+def _replaced(copy: Path) -> None:
+    """Another process has converted the same file; its archive has a longer name, so the values lie elsewhere."""
+    other = copy.parents[1] / "partial" / ("x" * 200)
+    other.parent.mkdir(exist_ok=True)
+    copy.parent.mkdir(exist_ok=True)
+    torch.save(STATE, other)
+    other.replace(copy)
+
+
+@pytest.mark.parametrize("meanwhile", [_removed, _replaced])
+def test_a_copy_belongs_to_the_index_that_was_made_of_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[Path], None]
+) -> None:
+    """Whatever other processes do with it, at any time: this load and the next give the file's values."""
+    entry = old(store)
+    place = store.root / "v1" / "converted" / entry.digest.hex
+    really_index, really_keep = reading.index_of, Store.keep_converted
+
+    def index(path: Path, *formats: Any) -> Any:
+        found = really_index(path, *formats)
+        if path != entry.path:
+            meanwhile(place)
+        return found
+
+    def keep(self: Store, digest: Digest, write: Callable[[Path], None]) -> Path:
+        kept_at = really_keep(self, digest, write)
+        meanwhile(place)
+        return kept_at
+
+    monkeypatch.setattr(Store, "keep_converted", keep)
+    monkeypatch.setattr(reading, "index_of", index)
+    first = taken(store, entry)
+    monkeypatch.undo()
+
+    assert torch.equal(first["w"], STATE["w"])
+    assert torch.equal(taken(store, entry)["w"], STATE["w"])
+
+
+@pytest.mark.filterwarnings("ignore")  # torch deprecates quantized tensors, which people's files go on having
+def test_what_no_copy_could_map_is_not_converted(store: Store) -> None:
+    """It would be written anew by every load, and serve none."""
+    file = store.root.parent / "quantized.pth"
+    quantized = torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)
+    torch.save({**STATE, "q": quantized}, file, _use_new_zipfile_serialization=False)
+    entry = store.adopt(file, ref="acme/q", url="", promised=None, license="", filename="q.pth")
+
+    assert torch.equal(taken(store, entry)["w"], STATE["w"])
+    assert store.converted_bytes(entry.digest) == 0
+    assert not any((store.root / "v1" / "partial").iterdir())
+
+
+def test_what_was_kept_goes_with_the_name_also_when_the_file_is_gone(store: Store) -> None:
+    """`verify` has set it aside, say."""
+    entry = old(store)
+    taken(store, entry)
+    store.set_aside(entry)
+    copy_bytes = store.converted_bytes(entry.digest)
+
+    assert store.remove("acme/net") == copy_bytes > 0
+    assert not any((store.root / "v1" / "converted").iterdir())
+    assert not any((store.root / "v1" / "index").iterdir())
+
+
+def test_what_a_layer_has_kept_is_of_its_own_files(tmp_path: Path) -> None:
+    """Whoever writes the layer has no say in a file that this cache has proven."""
+    site, own = Store(tmp_path / "site"), Store(tmp_path / "own", (tmp_path / "site",))
+    theirs, ours = entry_of(site), entry_of(own)
+    taken(site, theirs)
+    (index,) = (site.root / "v1" / "index").iterdir()
+    known = json.loads(index.read_bytes())
+    index.write_text(json.dumps({**known, "tensors": [["w", "float32", [5000], 0], ["b", "int64", [3], 0]]}))
+
+    assert torch.equal(taken(own, ours)["w"], STATE["w"])
 
 
 @pytest.mark.usefixtures("acme")

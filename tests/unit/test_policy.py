@@ -9,7 +9,7 @@ import pytest
 import torch
 from servers.caches import left_behind
 
-from zoomgr.checkpoint.read import BUILT_IN
+from zoomgr.checkpoint.reading import BUILT_IN
 from zoomgr.errors import InvalidRegistryError, PolicyRefusedError
 from zoomgr.policy import BUILT_IN_FORMATS, Policy
 from zoomgr.registry import Registry

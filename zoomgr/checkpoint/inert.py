@@ -36,6 +36,14 @@ _DICTS = frozenset({
 """What is called, without arguments, to make a mapping that is then filled."""
 
 
+_LITERALS = frozenset({
+    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT",
+    "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
+    "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
+})  # fmt: skip
+"""Opcodes whose argument is the value itself."""
+
+
 def described(data: bytes, is_known: Callable[[str], bool] = lambda _: True) -> Any:
     """The object of a pickle; mappings, sequences and plain values are themselves, all else is inert.
 
@@ -87,7 +95,7 @@ class _Machine:
             "POP": self.stack.pop,
             "BINPERSID": lambda: self.stack.append(Persistent(self.stack.pop())),
             "MEMOIZE": lambda: self._memo.__setitem__(len(self._memo), self.stack[-1]),
-            "STACK_GLOBAL": lambda: self._global(f"{self.stack.pop(-2)}.{self.stack.pop()}"),
+            "STACK_GLOBAL": lambda: self._global(".".join([self.stack.pop(-2), self.stack.pop()])),
         }
 
     def step(self, name: str, argument: Any) -> None:
@@ -100,10 +108,10 @@ class _Machine:
             self.stack.append(self._memo[argument])
         elif name == "GLOBAL":
             self._global(argument.replace(" ", ".", 1))
-        elif name not in {"PROTO", "FRAME"}:
-            if not isinstance(argument, str | int | float | bytes):
-                raise ValueError(f"{name} is not understood")
+        elif name in _LITERALS:
             self.stack.append(argument)
+        elif name not in {"PROTO", "FRAME"}:
+            raise ValueError(f"{name} is not understood")
 
     def _global(self, name: str) -> None:
         if not self._is_known(name):

@@ -44,3 +44,12 @@ class Checkpoint(Contents):
     """
 
     tensors: Mapping[str, torch.Tensor]
+
+
+def specs_of(tensors: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
+    """Name, shape and type of each tensor, e.g. of `module.state_dict()`; what is no tensor is left out."""
+    return tuple(
+        TensorSpec(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+        for name, tensor in tensors.items()
+        if hasattr(tensor, "dtype")
+    )

@@ -21,8 +21,21 @@ _STORAGES: Mapping[str, str] = {
 }  # fmt: skip
 """torch.…Storage -> the type of its values (torch/storage.py, `_dtype_to_storage_type_map`)."""
 
+DTYPES = frozenset(_STORAGES.values())
+"""Types of tensors that have an index where `torch.save` writes them."""
+
 _REBUILD = Global("torch._utils._rebuild_tensor_v2")
 _PARAMETER = Global("torch._utils._rebuild_parameter")
+_VALUES = frozenset(
+    Global(name)
+    for name in (
+        "torch.Size", "torch.device", "torch.serialization._get_layout", "_codecs.encode",
+        "builtins.bytearray", "builtins.complex", "builtins.set",
+        "__builtin__.bytearray", "__builtin__.complex", "__builtin__.set",
+    )
+)  # fmt: skip
+"""What is called to make what is neither a tensor nor a mapping."""
+
 _PARTS = (
     6  # storage, offset, shape, stride, requires_grad, hooks; a seventh says that the values are conjugated
 )
@@ -69,12 +82,11 @@ class _Storages:
         """What a call in the pickle would have made, where that is a tensor or a parameter."""
         if call.function == _PARAMETER and isinstance(call.arguments[0], Call):
             return self.tensor(call.arguments[0])
-        if call.function != _REBUILD and not (
-            isinstance(call.function, Global) and "_rebuild_" in call.function.name
-        ):
+        if isinstance(call.function, Global) and call.function in _VALUES:
             return call
+        # Whatever else is called may give tensors, which must not get lost: `torch.load` calls it.
         if call.function != _REBUILD or len(call.arguments) != _PARTS:
-            raise ValueError("a tensor is stored in a way that is not understood")
+            raise ValueError("what is called is not understood")
         persistent, offset, shape, stride, *_ = call.arguments
         dtype, member, count = self._storage(persistent)
         begin = self._begin(member)
@@ -88,6 +100,8 @@ class _Storages:
         if not isinstance(persistent, Persistent):
             raise ValueError("a tensor has no storage")  # noqa: TRY004 [of the file, not of a caller]
         _, kind, key, _, count = persistent.key
+        if not isinstance(key, str):  # to write out nested tuples could take for ever
+            raise ValueError("a storage's key is no text")  # noqa: TRY004 [as above]
         dtype = _STORAGES[kind.name.removeprefix("torch.").removesuffix("Storage")]
         member = self._members[f"{self._root}data/{key}"]
         if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 
 def class_names(labels: str | tuple[str, ...], num_classes: int) -> tuple[str, ...]:
     """Names of a head's outputs, in its order; an output without a name is called by its number.
@@ -16,6 +14,8 @@ def class_names(labels: str | tuple[str, ...], num_classes: int) -> tuple[str, .
     if isinstance(labels, tuple):
         known = labels
     elif labels:
+        from importlib.resources import files
+
         known = tuple(
             files("zoomgr.look").joinpath("labels", f"{labels}.txt").read_text("utf-8").splitlines()
         )

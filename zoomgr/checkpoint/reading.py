@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import copy
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from zoomgr.checkpoint.index import Index, Stored
-from zoomgr.checkpoint.record import Checkpoint, Contents
+from zoomgr.checkpoint.record import Checkpoint, Contents, specs_of
 from zoomgr.checkpoint.safetensors import SafetensorsFormat, safetensors_specs
 from zoomgr.checkpoint.torch_files import TorchLegacyFormat, TorchZipFormat
 from zoomgr.checkpoint.unwrap import Unwrapped, unwrap
 from zoomgr.errors import UnreadableCheckpointError, reason_of
 from zoomgr.hookspecs import CheckpointFormat
-from zoomgr.records import TensorSpec
 
 BUILT_IN = (TorchZipFormat(), SafetensorsFormat(), TorchLegacyFormat())
 
@@ -77,23 +76,13 @@ def index_of(path: Path, formats: Sequence[CheckpointFormat] = ()) -> Index | No
     chosen = format_of(path, formats)
     if not isinstance(chosen, TorchZipFormat | SafetensorsFormat):
         return None
-    try:
+    # zipfile, zlib and struct raise whatever the bytes provoke; `read` says what is wrong, or knows better.
+    with suppress(Exception):
         found = _unwrapped(path, chosen.stored(path), lambda value: isinstance(value, Stored))
-    except (ValueError, LookupError, TypeError, OSError, zipfile.BadZipFile, UnreadableCheckpointError):
-        return None  # `read` says what is wrong, or knows better
-    if not all(one.is_aligned for one in found.tensors.values()):
-        return None
-    texts = safetensors_specs(path)[1] if isinstance(chosen, SafetensorsFormat) else {}
-    return Index(chosen.name, found.tensors, _metadata(found, texts), found.wrappers)
-
-
-def specs_of(tensors: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
-    """Name, shape and type of each tensor, e.g. of `module.state_dict()`; what is no tensor is left out."""
-    return tuple(
-        TensorSpec(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
-        for name, tensor in tensors.items()
-        if hasattr(tensor, "dtype")
-    )
+        texts = safetensors_specs(path)[1] if isinstance(chosen, SafetensorsFormat) else {}
+        if all(one.is_aligned for one in found.tensors.values()):
+            return Index(chosen.name, found.tensors, _metadata(found, texts), found.wrappers)
+    return None
 
 
 def format_of(path: Path, formats: Sequence[CheckpointFormat] = ()) -> CheckpointFormat:
