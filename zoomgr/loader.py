@@ -265,12 +265,16 @@ def _filled(prepared: Prepared, checkpoint: Checkpoint, ranks: Ranks) -> float |
 
 def _stem_shift(plan: LoadPlan, module: nn.Module, checkpoint: Checkpoint) -> float | None:
     """The largest shift of the stems that were adapted; see `LoadReport`."""
-    from zoomgr.adapt.stem import stem_shift
+    adapted = [(move, move.op) for move in plan.moves if isinstance(move.op, StemExpand)]
+    if not adapted:
+        return None
+    from zoomgr.adapt.values import shift_of
 
     shifts = [
-        stem_shift(checkpoint.tensors[move.sources[0]], module.get_parameter(move.target).detach(), move.op)
-        for move in plan.moves
-        if isinstance(move.op, StemExpand)
+        shift_of(
+            module.get_submodule(move.target.rpartition(".")[0]), checkpoint.tensors[move.sources[0]], op
+        )
+        for move, op in adapted
     ]
     return max((shift for shift in shifts if shift is not None), default=None)
 
