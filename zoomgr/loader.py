@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from zoomgr.adapt.declared import Origin, declare
 from zoomgr.adapt.match import choose_adapter
 from zoomgr.adapt.plan import make_plan
 from zoomgr.adapt.wishes import Wishes
+from zoomgr.errors import InvalidSettingError
 from zoomgr.host import PluginHost
 from zoomgr.kept import Kept
 from zoomgr.ranks import Ranks, ranks_for
@@ -114,6 +115,9 @@ class Loader:
             ranks.agreed(lambda: self._check(request))
             cards = ranks.cards(lambda: self._resolved(ref, weights, request))
             wanted = ranks.agreed(lambda: meant(request, card=cards[1], own=cards[2]))
+            if not weights and wanted.wishes.classes:
+                problem = "without weights there are no classes to choose from"
+                raise InvalidSettingError("head", str(request.head), problem, "give num_classes")
         read = ranks.checkpoint(lambda: self._read(cards[1], clock)) if weights else None
         return ranks.agreed(
             lambda: self._prepared(cards, wanted, read, request, clock), same=lambda it: it.plan
@@ -138,9 +142,8 @@ class Loader:
         if not read:
             with clock.stage("build"):
                 module = build()
-            return Prepared(
-                str(card.ref), None, module, build, None, _all_fresh(module), clock, wanted.origin
-            )
+            origin = replace(wanted.origin, ref="", labels=())
+            return Prepared(str(card.ref), None, module, build, None, _all_fresh(module), clock, origin)
         checkpoint, digest = read
         with clock.stage("build"):
             from zoomgr.adapt.build import skip_init

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -46,13 +47,21 @@ class Request:
         # Beyond the limits no label set and no sensor goes; torch would answer with a C++ stack trace.
         limits = {"num_classes": (self.num_classes, 0, 1_000_000), "in_ch": (self.in_ch, 1, 65_536)}
         for name, (count, least, most) in limits.items():
-            if count is not None and not least <= count <= most:
+            if count is None:
+                continue
+            if isinstance(count, bool) or not hasattr(count, "__index__"):
+                raise InvalidSettingError(name, repr(count), "it is no whole number", "give a count")
+            if not least <= count <= most:
                 problem = f"it must lie between {least:,} and {most:,}"
                 raise InvalidSettingError(name, str(count), problem, "leave it out to keep the model's own")
         if isinstance(self.head, str) and self.head not in HEADS:
             close = close_matches(self.head, HEADS)
             remedy = f"did you mean {close[0]}?" if close else 'give "fresh", "keep", or a list of classes'
             raise InvalidSettingError("head", self.head, "there is no such choice", remedy)
+        is_ordered = hasattr(self.head, "__len__") and not isinstance(self.head, AbstractSet | Mapping)
+        if self.head is not None and not is_ordered:
+            problem = "it is no list, and classes have an order"
+            raise InvalidSettingError("head", repr(self.head), problem, "give a list of classes")
         check_policy(self.stem)
         in_ch_of(self.bands, self.in_ch)
         if self.bands:
@@ -73,7 +82,8 @@ class Request:
             return None
         import torch
 
-        if self.dtype is not None and not self.dtype.is_floating_point:
+        is_type = isinstance(self.dtype, torch.dtype)
+        if self.dtype is not None and not (is_type and self.dtype.is_floating_point):
             problem, remedy = "weights need a floating-point type", "give one such as torch.bfloat16"
             raise InvalidSettingError("dtype", str(self.dtype), problem, remedy)
         try:
@@ -164,8 +174,8 @@ def _classes(request: Request, card: ModelCard, labels: Sequence[str]) -> tuple[
         return None
     kept, count = request.num_classes, card.num_classes
     if request.head == "keep":
-        if kept not in {None, count}:
-            problem = f"the head of {card.ref} has {count or 'an unknown count of'} classes"
+        if count is not None and kept not in {None, count}:  # where it is not known, the shapes tell
+            problem = f"the head of {card.ref} has {count} classes"
             remedy = "leave num_classes out, or let the head be fresh"
             raise InvalidSettingError("num_classes", str(kept), problem, remedy)
         return None

@@ -442,14 +442,17 @@ class Zoo:
         Raises:
             CannotPredictError: its preprocessing is not published, or is not one of a single picture; or
                 zoomgr has not loaded the model.
+            InvalidSettingError: `load` would refuse these channels too.
         """
-        from zoomgr.adapt.bands import in_ch_of, order_of
+        from zoomgr.adapt.bands import order_of
         from zoomgr.adapt.declared import declared
         from zoomgr.look.preprocess import for_channels, transforms
+        from zoomgr.request import Request
 
         if isinstance(model_or_ref, Ref):
             card = self.resolve(model_or_ref)
-            name, how, count = str(card.ref), card.preprocess, in_ch_of(bands, in_ch) or card.in_ch
+            wanted = Request(in_ch=in_ch, stem=stem, bands=bands)
+            name, how, count = str(card.ref), card.preprocess, wanted.channels or card.in_ch
             order = order_of(bands, how.channels) if bands and how else ()
         else:
             origin = declared(model_or_ref)

@@ -303,9 +303,7 @@ def _patched(path: Path, record: str, offset: int, value: bytes) -> None:
     ],
     ids=["encrypted", "deflated", "method 99", "beyond the end"],
 )
-def test_a_directory_that_lies_gives_no_index(
-    tmp_path: Path, record: str, offset: int, value: bytes
-) -> None:
+def test_a_directory_that_lies_gives_no_index(tmp_path: Path, record: str, offset: int, value: bytes) -> None:
     """No error of zipfile, zlib or struct comes through: `read` says what is wrong."""
     _patched(tmp_path / "net", record, offset, value)
 

@@ -100,6 +100,7 @@ def _bomb() -> dict[str, Any]:
         ({}, "an empty mapping"),
         ({"epoch": 3, "args": "x"}, "epoch (int), args (str)"),
         ({"a": {"b": T}, "a.b": T}, "two of its tensors are called a.b"),
+        ({0: T, "0": T}, "two of its tensors are called 0"),
         (_loop(), "deep"),
         (_bomb(), "entries"),
     ],

@@ -206,7 +206,7 @@ def _removed(copy: Path) -> None:
 
 
 def _replaced(copy: Path) -> None:
-    """Another process has converted the same file; its archive has a longer name, so the values lie elsewhere."""
+    """Another process has converted the file too; its archive has a longer name: the values lie elsewhere."""
     other = copy.parents[1] / "partial" / ("x" * 200)
     other.parent.mkdir(exist_ok=True)
     copy.parent.mkdir(exist_ok=True)
@@ -215,8 +215,9 @@ def _replaced(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("meanwhile", [_removed, _replaced])
+@pytest.mark.parametrize("when", ["its index is known", "it has its name"])
 def test_a_copy_belongs_to_the_index_that_was_made_of_it(
-    store: Store, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[Path], None]
+    store: Store, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[Path], None], when: str
 ) -> None:
     """Whatever other processes do with it, at any time: this load and the next give the file's values."""
     entry = old(store)
@@ -234,8 +235,10 @@ def test_a_copy_belongs_to_the_index_that_was_made_of_it(
         meanwhile(place)
         return kept_at
 
-    monkeypatch.setattr(Store, "keep_converted", keep)
-    monkeypatch.setattr(reading, "index_of", index)
+    if when == "it has its name":
+        monkeypatch.setattr(Store, "keep_converted", keep)
+    else:
+        monkeypatch.setattr(reading, "index_of", index)
     first = taken(store, entry)
     monkeypatch.undo()
 

@@ -9,12 +9,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from servers.caches import alter, left_behind
 
 import zoomgr
+from zoomgr.adapt.declared import declared
 from zoomgr.errors import (
     BlobAlteredError,
     CannotPredictError,
@@ -263,10 +265,28 @@ def test_an_adapter_can_be_named_and_must_exist(make_zoo: MakeZoo, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "wish", [{"num_classes": -1}, {"num_classes": 10**15}, {"in_ch": 0}, {"in_ch": 10**9}, {"stem": "zro"}]
+    "wish",
+    [
+        {"num_classes": -1},
+        {"num_classes": 10**15},
+        {"num_classes": "10"},
+        {"num_classes": 2.5},
+        {"num_classes": True},
+        {"in_ch": 0},
+        {"in_ch": 10**9},
+        {"in_ch": "4"},
+        {"stem": "zro"},
+        {"stem": None},
+        {"head": 5},
+        {"head": True},
+        {"head": {1, 2}},
+        {"dtype": "float16"},
+        {"dtype": float},
+    ],
+    ids=str,
 )
 def test_a_wish_that_makes_no_sense_is_refused_before_anything_is_fetched(
-    make_zoo: MakeZoo, wish: dict[str, int | str]
+    make_zoo: MakeZoo, wish: dict[str, Any]
 ) -> None:
     """Offline: a fetch would be another error."""
     zoo = make_zoo(offline=True)
@@ -275,6 +295,36 @@ def test_a_wish_that_makes_no_sense_is_refused_before_anything_is_fetched(
         zoo.load("vgg16", **wish)
     with pytest.raises(UnknownAdapterError):
         zoo.load("vgg16", match="nope")
+
+
+@pytest.mark.parametrize("wish", [{"in_ch": -2}, {"in_ch": 4, "stem": "zro"}], ids=str)
+def test_a_wish_that_makes_no_sense_has_no_preprocessing(make_zoo: MakeZoo, wish: dict[str, Any]) -> None:
+    """It would be that of another model than `load` gives, or of none."""
+    with pytest.raises(InvalidSettingError, match=list(wish)[-1]):
+        make_zoo().preprocess("tiny", **wish)
+
+
+def test_classes_may_be_chosen_by_a_tensor(make_zoo: MakeZoo) -> None:
+    """Or an array: whatever has integers in an order."""
+    zoo = make_zoo()
+
+    chosen = zoo.load("tiny", head=torch.tensor([1, 0])).get_parameter("head.weight")
+
+    assert torch.equal(chosen, zoo.load("tiny").get_parameter("head.weight").flip(0))
+
+
+def test_a_head_of_unknown_count_is_kept_where_it_fits(make_zoo: MakeZoo, tmp_path: Path) -> None:
+    """A bare file tells its classes by its shapes; `num_classes` says how many to build."""
+    zoo = make_zoo()
+    state = zoo.load("tiny", num_classes=7).state_dict()
+    torch.save(state, tmp_path / "seven.pth")
+
+    def kept(count: int) -> torch.nn.Module:
+        return zoo.load(tmp_path / "seven.pth", arch="acme/tiny", head="keep", num_classes=count)
+
+    assert torch.equal(kept(7).get_parameter("head.weight"), state["head.weight"])
+    with pytest.raises(DoesNotFitError, match="other shape"):
+        kept(6)
 
 
 def test_the_plugins_of_a_zoo_stay_with_it(make_zoo: MakeZoo) -> None:
@@ -299,6 +349,17 @@ def test_a_plan_changes_nothing(make_zoo: MakeZoo) -> None:
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
     with pytest.raises(InvalidSettingError, match="name a checkpoint"):
         zoo.plan(model)
+
+
+def test_without_weights_there_is_nothing_to_choose_from(make_zoo: MakeZoo) -> None:
+    """Nor is the model said to have anybody's weights, or to know what its outputs mean."""
+    zoo = make_zoo()
+
+    with pytest.raises(InvalidSettingError, match="no classes to choose from"):
+        zoo.load("tiny", weights=False, head=[0])
+    origin = declared(zoo.load("tiny", weights=False))
+    assert origin is not None
+    assert (origin.ref, origin.labels, origin.arch) == ("", (), "acme/tiny")
 
 
 def test_what_cannot_be_built_is_named(make_zoo: MakeZoo, tmp_path: Path) -> None:

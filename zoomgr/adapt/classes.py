@@ -29,7 +29,7 @@ def chosen_classes(
     if isinstance(head, str):
         remedy = 'give a list of classes, or "fresh" or "keep"'
         raise InvalidSettingError("head", head, "it is one text", remedy)
-    if not head:
+    if len(head) == 0:  # of an array or a tensor too
         remedy = f'choose some of the {num_classes} of {what}, or give "fresh" or "keep"'
         raise InvalidSettingError("head", "()", "no class is chosen", remedy)
     known = tuple(labels) if len(labels) == num_classes else ()

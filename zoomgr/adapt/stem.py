@@ -28,9 +28,9 @@ def check_policy(policy: str) -> None:
         InvalidSettingError: it does not.
     """
     if policy not in POLICIES:
-        close = close_matches(policy, POLICIES)
+        close = close_matches(str(policy), POLICIES)
         remedy = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(POLICIES)}"
-        raise InvalidSettingError("stem", policy, "there is no such policy", remedy)
+        raise InvalidSettingError("stem", str(policy), "there is no such policy", remedy)
 
 
 def policy_in(policy: str, channels: str) -> str:

@@ -75,9 +75,14 @@ class CacheReader:
         """Where the own cache keeps, or would keep, the file of a whole digest."""
         return blob_in(self.root, digest)
 
-    def indexes(self, digest: Digest) -> Iterator[tuple[bytes, Path]]:
-        """What each cache keeps as the index of a file, and where its converted copy would lie."""
-        for base, _ in self._bases():
+    def indexes(self, digest: Digest, blob: Path) -> Iterator[tuple[bytes, Path]]:
+        """What is kept as the index of a file, and where its converted copy would lie.
+
+        Of the own cache, and of the layer that the blob is in: who writes it decides of its own files.
+        """
+        for base, is_layer in self._bases():
+            if is_layer and not blob.is_relative_to(base):
+                continue
             with suppress(OSError):
                 yield index_in(base, digest).read_bytes(), converted_in(base, digest)
 

@@ -357,20 +357,19 @@ class Store(CacheReader):
     def _delete(self, blob: Path, digest: Digest) -> int:
         """Take the blob away, look whether it was committed again meanwhile, and only then delete it."""
         taken = self._taken(blob)
-        if taken is None:
-            return 0
+        size_bytes = 0
         with refusals(blob):
-            if self._is_used(digest):
+            if taken and self._is_used(digest):
                 taken.replace(blob)
                 return 0
-            size_bytes = taken.stat().st_size
-            taken.unlink()
-            for derived in (self._memos_of(blob)[0], index_in(self.root, digest)):
+            if taken:
+                size_bytes = taken.stat().st_size
+                taken.unlink()
+            # Also of a blob that is gone, e.g. set aside by `verify`.
+            size_bytes += self.converted_bytes(digest)
+            index, copy = index_in(self.root, digest), converted_in(self.root, digest)
+            for derived in (self._memos_of(blob)[0], index, copy):
                 derived.unlink(missing_ok=True)
-            copy = converted_in(self.root, digest)
-            if copy.exists():
-                size_bytes += copy.stat().st_size
-                copy.unlink(missing_ok=True)
         return size_bytes
 
     def _taken(self, path: Path) -> Path | None:

@@ -42,7 +42,7 @@ def unwrap(saved: Mapping[Any, Any], is_tensor: Callable[[Any], bool]) -> Unwrap
     Raises:
         ValueError: there are no tensors, two of them get one name, or the nesting has no end; says which.
     """
-    leaves = dict(_leaves(saved, (), itertools.count()))
+    leaves = _by_path(saved, is_tensor)
     tensors = {path: leaf for path, leaf in leaves.items() if is_tensor(leaf)}
     if not tensors:
         kinds = [f"{key} ({type(value).__name__})" for key, value in saved.items()]
@@ -64,6 +64,16 @@ def unwrap(saved: Mapping[Any, Any], is_tensor: Callable[[Any], bool]) -> Unwrap
     prefixes, named = _without_prefixes(named)
     beside += [".".join(path) for path in others]
     return Unwrapped(named, (*wrappers, *prefixes), tuple(dict.fromkeys(beside)), tuple(copies))
+
+
+def _by_path(saved: Mapping[Any, Any], is_tensor: Callable[[Any], bool]) -> dict[_Path, Any]:
+    leaves: dict[_Path, Any] = {}
+    for path, leaf in _leaves(saved, (), itertools.count()):
+        # Keys 0 and "0" are two in a mapping, and one name.
+        if path in leaves and (is_tensor(leaf) or is_tensor(leaves[path])):
+            raise ValueError(f"two of its tensors are called {'.'.join(path)}")
+        leaves[path] = leaf
+    return leaves
 
 
 def _leaves(saved: Mapping[Any, Any], above: _Path, visits: Iterator[int]) -> Iterator[tuple[_Path, Any]]:
