@@ -106,7 +106,7 @@ def in_processes(zoo: str, every: Sequence[Weights], small: Weights, rounds: int
                     others = {name: process.cost(weights, name) for name in ("library", "floor")}
                     measured.cold[weights] = {**others, "zoomgr": cost}
                     measured.warm[weights] = {
-                        name: process.cost(weights, name, small) for name in ("floor", "zoomgr")
+                        name: process.cost(weights, name, again=True) for name in ("floor", "zoomgr")
                     }
             if turn == 0:
                 shared(process, every, small, measured)
@@ -201,7 +201,7 @@ def main(rounds: int, only: tuple[str, ...], scratch: Path | None, quick: bool) 
         show_processes(measured, processes)
         measured.old.append(old_format(every[0], place, rounds))
         show_old(measured.old[0])
-    rows = list(verdict(measured))
+        rows = list(verdict(measured))
     show_verdict(rows)
     sys.exit(0 if all(row.holds for row in rows) else 1)
 

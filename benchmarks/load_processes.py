@@ -61,10 +61,10 @@ class Imported:
     seconds: float
     connection: Connection
 
-    def cost(self, weights: Weights, contender: str, before: Weights | None = None) -> Cost:
-        """Of a load in a new process; of the first one, unless it loads another model before."""
+    def cost(self, weights: Weights, contender: str, *, again: bool = False) -> Cost:
+        """Of the first load in a new process; or of another one, while what the first one gave is alive."""
         found: Cost
-        (found,) = self._forked(1, _cost, weights, contender, before)
+        (found,) = self._forked(1, _cost, weights, contender, again)
         return found
 
     def shared_bytes(self, weights: Weights, contender: str, before: Weights) -> int:
@@ -135,17 +135,18 @@ def _received(process: Any, connection: Connection) -> Any:
 # -- in the forked process -----------------------------------------------------------------------------------
 
 
-def _cost(_: Barrier, weights: Weights, contender: str, before: Weights | None) -> Cost:
-    if before:
-        CONTENDERS[contender](before)
-        gc.collect()
+def _cost(_: Barrier, weights: Weights, contender: str, again: bool) -> Cost:
+    # What the process imports, compiles and maps of the libraries' code is not of a model; nor may its own
+    # memory be what another one has freed.
+    first = CONTENDERS[contender](weights) if again else None
+    gc.collect()
     was = _memory()
     began = time.perf_counter()
     model = CONTENDERS[contender](weights)
     seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB  # Linux counts in KiB
     now = _memory()
-    del model  # here, so that it lived until now
+    del model, first  # here, so that they lived until now
     return Cost(seconds, now["Rss"] - was["Rss"], now["Anonymous"] - was["Anonymous"], peak - was["Rss"])
 
 

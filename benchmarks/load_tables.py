@@ -41,8 +41,8 @@ def show_processes(measured: Measured, rounds: int) -> None:
         _table(("", zoo, "floor", "zoomgr"), _first_rows(measured, zoo))
         click.echo("Memory of a load, as a share of the weights: the most at a time")
         _table(("", zoo, "floor", "zoomgr"), _peak_rows(measured, zoo))
-        click.echo("and kept until the first forward: by a first load; by one after another model's")
-        head = ("", zoo, "floor", "zoomgr", "floor, later", "zoomgr, later", "of it anonymous")
+        click.echo("and kept until the first forward: by a first load; by another one beside it")
+        head = ("", zoo, "floor", "zoomgr", "floor, again", "zoomgr, again", "of it anonymous")
         _table(head, _kept_rows(measured, zoo))
     click.echo(
         f"PSS that a load and a forward add to {TOGETHER} processes together, in copies of the weights"

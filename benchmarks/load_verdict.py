@@ -61,7 +61,7 @@ class Measured:
         imports_s: of each zoo's library, in new processes.
         first_s: zoomgr's first load in a process that has imported the library, medians.
         cold: costs of one first load, by contender.
-        warm: costs of a load after that of another model, by contender; the library's are not measured.
+        warm: costs of another load beside the first one, by contender; the library's are not measured.
         copies: PSS that several processes add together, as a share of the weights.
         old: of one model.
     """

@@ -72,9 +72,11 @@ def test_buffers_and_computed_tensors_are_right() -> None:
 
 
 def test_only_the_building_thread_is_concerned() -> None:
-    """A server may build two models at once."""
+    """A server may train one model while it builds another."""
     weights: list[torch.Tensor] = []
-    other = threading.Thread(target=lambda: weights.append(nn.init.constant_(torch.empty(3), 5.0)))
+    other = threading.Thread(
+        target=lambda: weights.append(nn.init.constant_(nn.Parameter(torch.empty(3)), 5.0).detach())
+    )
 
     with skip_init():
         other.start()
@@ -93,3 +95,25 @@ def test_initialising_works_again_afterwards_and_after_an_error() -> None:
         fail()
 
     assert torch.equal(torch.ones(3), nn.init.ones_(nn.Parameter(torch.zeros(3))).detach())
+
+
+def test_two_builds_at_once_leave_parameters_as_torch_has_them() -> None:
+    """Also when the first one to begin is the first to end."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def build() -> None:
+        with skip_init():
+            begun.set()
+            ended.wait(10)
+
+    before = dict(vars(nn.Parameter))
+    other = threading.Thread(target=build)
+    with skip_init():
+        other.start()
+        assert begun.wait(10)
+    filled = nn.init.ones_(nn.Parameter(torch.zeros(2))).detach()
+    ended.set()
+    other.join()
+
+    assert torch.equal(filled, torch.ones(2))
+    assert dict(vars(nn.Parameter)) == before

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from functools import cache
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-_FILLS = frozenset({
-    "add_", "bernoulli_", "clamp_", "constant_", "copy_", "div_", "erfinv_", "fill_",
-    "kaiming_uniform_", "mul_", "normal_", "random_", "sub_", "uniform_", "zero_",
-})  # fmt: skip
-"""In-place operations, of tensors and of `torch.nn.init`, that only give a parameter values."""
+_FILLS = (
+    "add_", "bernoulli_", "clamp_", "copy_", "div_", "erfinv_", "exponential_", "fill_", "mul_", "normal_",
+    "random_", "sub_", "uniform_", "zero_",
+)  # fmt: skip
+"""In-place operations of tensors that only give a parameter values."""
+
+_building = threading.local()
+_patching = threading.Lock()
+_builders = 0
 
 
 @contextmanager
@@ -23,36 +27,51 @@ def skip_init() -> Iterator[None]:
     (Swin), which a build on the meta device would lose. Parameters must be assigned or reset afterwards.
     Holds for the calling thread only.
     """
-    with _mode()():
+    was_skipping = getattr(_building, "is_skipping", False)
+    _enter()
+    _building.is_skipping = True
+    try:
         yield
+    finally:
+        _building.is_skipping = was_skipping
+        _leave()
 
 
-@cache
-def _mode() -> type[AbstractContextManager[Any]]:
-    import torch
+def _enter() -> None:
+    """Have parameters ask before they are filled, as long as anybody builds.
+
+    A torch function mode would do the same for the calling thread alone, and be asked for each of the
+    thousands of calls that have nothing to do with parameters: a third of the time of a build (measured).
+    """
+    global _builders  # noqa: PLW0603 [how many threads are building now]
     from torch import nn
-    from torch.overrides import TorchFunctionMode
 
-    is_meta = torch.Tensor.is_meta
+    with _patching:
+        _builders += 1
+        if _builders == 1:
+            for name in _FILLS:
+                setattr(nn.Parameter, name, _asking(getattr(nn.Parameter, name)))
+            setattr(nn.Parameter, "is_meta", property(_is_meta))  # noqa: B010 [to a type checker it is a bool]
 
-    class _SkipInit(TorchFunctionMode):
-        def __torch_function__(
-            self,
-            func: Callable[..., Any],
-            types: Any,
-            args: tuple[Any, ...] = (),
-            kwargs: Mapping[str, Any] | None = None,
-        ) -> Any:
-            # The name first: it settles most of the thousands of calls, and to ask for a Parameter is slow.
-            name = getattr(func, "__name__", "")
-            if name in _FILLS:
-                filled = args[0] if args else (kwargs or {}).get("tensor")
-                if isinstance(filled, nn.Parameter):
-                    return filled
-            # torch.nn.init leaves meta tensors alone before it samples (trunc_normal_) or factorises
-            # (orthogonal_) anything, which the fills above would be too late to stop.
-            elif name == "__get__" and func.__self__ is is_meta and isinstance(args[0], nn.Parameter):  # type: ignore[attr-defined] # [a bound method-wrapper]
-                return True
-            return func(*args, **kwargs) if kwargs else func(*args)
 
-    return _SkipInit
+def _leave() -> None:
+    global _builders  # noqa: PLW0603 [as above]
+    from torch import nn
+
+    with _patching:
+        _builders -= 1
+        if _builders == 0:
+            for name in (*_FILLS, "is_meta"):
+                delattr(nn.Parameter, name)
+
+
+def _asking(fill: Callable[..., Any]) -> Callable[..., Any]:
+    def filled(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return self if getattr(_building, "is_skipping", False) else fill(self, *args, **kwargs)
+
+    return filled
+
+
+def _is_meta(self: Any) -> Any:
+    """torch.nn.init leaves meta tensors alone before it samples or factorises (orthogonal_) anything."""
+    return getattr(_building, "is_skipping", False) or self.device.type == "meta"
