@@ -92,7 +92,9 @@ class Loader:
         """Build the architecture and fill it; see `zoomgr.Zoo.load_with_report`."""
         ranks = ranks_for(request.broadcast)
         prepared = self.prepare(ref, weights, request, ranks)
-        module, report = prepared.module.train(), _carried_out(prepared, ranks)
+        module, report = prepared.module, _carried_out(prepared, ranks)
+        if not all(layer.training for layer in module.modules()):
+            module.train()
         ranks.equalise(module, report.fresh)
         del prepared  # so that a tensor of the checkpoint goes when what is made of it is there
         return ranks.agreed(lambda: _placed(module, request)), report

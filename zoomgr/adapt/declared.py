@@ -7,7 +7,7 @@ and whoever unpickles such a file needs no zoomgr.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from zoomgr.records import Place, Preprocess
@@ -49,8 +49,7 @@ class Origin:
 
 def declare(module: nn.Module, origin: Origin) -> None:
     """Keep it with the module, in the place of what was kept."""
-    kept = {name: _plain(value) for name, value in asdict(origin).items()}
-    setattr(module, ATTRIBUTE, kept)
+    setattr(module, ATTRIBUTE, _plain(origin))
 
 
 def declared(module: nn.Module) -> Origin | None:
@@ -63,10 +62,10 @@ def declared(module: nn.Module) -> Origin | None:
 
 
 def _plain(value: Any) -> Any:
-    """With lists for tuples, as JSON has them."""
-    if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, tuple | list) else value
+    """Records as dictionaries and tuples as lists, as JSON has them; `asdict` would copy each label."""
+    if isinstance(value, Origin | Preprocess):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _read(kept: Any) -> Origin:

@@ -44,9 +44,11 @@ class Stored:
     @property
     def size_bytes(self) -> int:
         """How far its values reach, from the first to the last."""
-        if 0 in self.shape:
-            return 0
-        last = sum((size - 1) * step for size, step in zip(self.shape, self.stride, strict=True))
+        last = 0
+        for size, step in zip(self.shape, self.stride, strict=True):
+            if not size:
+                return 0
+            last += (size - 1) * step
         return (last + 1) * ITEM_BYTES[self.dtype]
 
     @property
@@ -130,24 +132,25 @@ def mapped(path: Path, index: Index) -> Checkpoint:
     """
     import torch
 
-    size_bytes = path.stat().st_size
-    if any(one.begin + one.size_bytes > size_bytes for one in index.tensors.values()):
-        raise ValueError("a tensor lies beyond the end of the file")
+    file_bytes = path.stat().st_size
     # The pages belong to the file until they are written: processes share them, and nothing is copied.
-    whole: Any = torch.UntypedStorage.from_file(str(path), shared=False, nbytes=size_bytes)
+    whole: Any = torch.UntypedStorage.from_file(str(path), shared=False, nbytes=file_bytes)
     types = {name: getattr(torch, name) for name in {one.dtype for one in index.tensors.values()}}
     specs, tensors = [], {}
     for name, one in index.tensors.items():
-        tensors[name] = _tensor(whole, one, types[one.dtype])
+        size_bytes = one.size_bytes
+        if one.begin + size_bytes > file_bytes:
+            raise ValueError(f"{name} lies beyond the end of the file")
+        tensors[name] = _tensor(whole, one, size_bytes, types[one.dtype])
         specs.append(TensorSpec(name, one.shape, one.dtype))
     return Checkpoint(path, index.format, tuple(specs), index.metadata, index.wrappers, tensors)
 
 
-def _tensor(whole: Any, one: Stored, dtype: torch.dtype) -> torch.Tensor:
+def _tensor(whole: Any, one: Stored, size_bytes: int, dtype: torch.dtype) -> torch.Tensor:
     import torch
 
     empty = torch.empty(0, dtype=dtype)
-    if not (size_bytes := one.size_bytes):
+    if not size_bytes:
         return empty.reshape(one.shape)
     # A storage of its own for each: saving one tensor must not save the whole file.
     part = whole[one.begin : one.begin + size_bytes]
