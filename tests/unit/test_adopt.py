@@ -259,14 +259,13 @@ def test_what_pooch_has_retrieved_is_not_downloaded_again(
     """By the name that pooch gives it, or by the one that the caller gave it."""
     url = f"{nginx.url}/{NAME}"
     pooch.retrieve(url, known_hash=f"sha256:{DIGEST}", fname=NAME if named else None, progressbar=False)
-    asked = len(nginx.requests())
 
     (row,) = make_zoo(registry(url, DIGEST)).adopt(["net"])
 
     assert (row.status, row.tool, row.detail) == ("adopted", POOCH, "")
     assert row.path
     assert row.path.name == NAME if named else row.path.name.endswith(f"-{NAME}")
-    assert len(nginx.requests()) == asked
+    assert len(nginx.requests()) <= 1  # pooch's own, which nginx may write down a moment later
 
 
 def test_the_hub_s_own_client_keeps_files_so(
