@@ -64,8 +64,7 @@ def find_rubbish(root: Path, now: float | None = None) -> Iterator[Rubbish]:
         yield Rubbish("partial", path, _taken_bytes(path), _described(path), last_change(path), is_used)
     for path in _listed(root / VERSION / "bad"):
         yield Rubbish("bad", path, _taken_bytes(path), "set aside by verify", last_change(path))
-    for path in _listed(root / VERSION / "converted"):
-        yield Rubbish("converted", path, _taken_bytes(path), _original(root, path.name), last_change(path))
+    yield from _copies(root)
     yield from _nameless(root, now)
 
 
@@ -82,11 +81,13 @@ def _nameless(root: Path, now: float) -> Iterator[Rubbish]:
                 yield Rubbish("blob", blob, _taken_bytes(blob), "no reference means it", changed)
 
 
-def _original(root: Path, name: str) -> str:
-    refs = [
-        item.ref for _, item in records_in(root) if isinstance(item, CacheEntry) and item.digest.hex == name
-    ]
-    return f"a copy of {listed(tuple(refs))} for mapping; the next load makes it again" if refs else _COPY
+def _copies(root: Path) -> Iterator[Rubbish]:
+    copies = _listed(root / VERSION / "converted")
+    known = [item for _, item in records_in(root) if isinstance(item, CacheEntry)] if copies else []
+    for path in copies:
+        refs = tuple(entry.ref for entry in known if entry.digest.hex == path.name)
+        what = f"a copy of {listed(refs)} for mapping; the next load makes it again" if refs else _COPY
+        yield Rubbish("converted", path, _taken_bytes(path), what, last_change(path))
 
 
 def _listed(folder: Path) -> list[Path]:
