@@ -190,6 +190,7 @@ def main(rounds: int, only: tuple[str, ...], scratch: Path | None, quick: bool) 
         own = environment(place)
         os.environ.clear()
         os.environ.update(own)
+        sys.dont_write_bytecode = False  # what a first load imports is compiled beforehand, as by pip
         every, small = made(place, names)
         warm_up(every, list(small.values()))
         measured = Measured()

@@ -70,8 +70,11 @@ class Weights:
 
 
 def environment(scratch: Path) -> dict[str, str]:
-    """The caller's, with every cache in the scratch folder, no registry of the user's, and no network."""
-    foreign = ("ZOOMGR_", "HF_", "HUGGINGFACE_", "TORCH_HOME", "XDG_")
+    """The caller's, with every cache in the scratch folder, no registry of the user's, and no network.
+
+    Compiled code of modules is kept, as pip does when it installs them.
+    """
+    foreign = ("ZOOMGR_", "HF_", "HUGGINGFACE_", "TORCH_HOME", "XDG_", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return {
         **kept,

@@ -66,6 +66,15 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class NamedSource(Source, Protocol):
+    """A large catalogue, which can give the cards of one name without making all the others."""
+
+    def named(self, name: str) -> Iterable[ModelCard]:
+        """Those of `cards()` whose name this is, in the same order."""
+        ...
+
+
+@runtime_checkable
 class Locator(Protocol):
     """Understands locations: URLs of some schemes, or paths.
 
@@ -222,7 +231,8 @@ class ZoomgrSpecs:
 
         Called once per host, before any name is resolved. Opens no socket and imports no torch: describe
         files, the host downloads and proves them. Two sources of one name are refused
-        (`PluginConflictError`), and so are two locators of one scheme.
+        (`PluginConflictError`), and so are two locators of one scheme. A source of thousands of cards may have
+        `named(name)` too (`NamedSource`), and is then asked for one name without making all the others.
 
         Example::
 

@@ -27,6 +27,7 @@ from zoomgr.hookspecs import (
     ArchitectureFamily,
     CheckpointFormat,
     Locator,
+    NamedSource,
     Options,
     Source,
     Transport,
@@ -104,6 +105,7 @@ class PluginHost:
         self._manager.add_hookspecs(ZoomgrSpecs)
         self._plugins: list[_Plugin] = []
         self._cards: dict[str, tuple[ModelCard, ...]] = {}
+        self._named: dict[tuple[str, str], tuple[ModelCard, ...]] = {}
         points = entry_points(group=PROJECT) if found is None else found
         for point in sorted(points, key=lambda point: (_dist(point)[0], point.name)):
             plugin = _Plugin(PluginInfo(point.name, *_dist(point), status="ok"))
@@ -169,14 +171,25 @@ class PluginHost:
     def cards(self, source: str) -> tuple[ModelCard, ...]:
         """Everything a source lists, read once; a source that fails at it is reported and lists nothing."""
         if source not in self._cards:
-            self._cards[source] = ()
-            for plugin, item in self._declared:
-                if isinstance(item, Source) and self.sources.find(source) is item:
-                    try:
-                        self._cards[source] = tuple(_checked_cards(source, item.cards()))
-                    except Exception as error:  # noqa: BLE001 (one broken catalogue must not hide the others)
-                        plugin.fail(error)
+            self._cards[source] = self._read(source, lambda catalogue: catalogue.cards())
         return self._cards[source]
+
+    def named(self, source: str, name: str) -> tuple[ModelCard, ...]:
+        """The cards of one name; a source that can look it up need not make all of its cards for that."""
+        if source in self._cards or not isinstance(self.sources.find(source), NamedSource):
+            return tuple(card for card in self.cards(source) if card.ref.name == name)
+        if (source, name) not in self._named:
+            self._named[source, name] = self._read(source, lambda catalogue: catalogue.named(name))
+        return self._named[source, name]
+
+    def _read(self, source: str, ask: Callable[[Any], Iterable[ModelCard]]) -> tuple[ModelCard, ...]:
+        for plugin, item in self._declared:
+            if isinstance(item, Source) and self.sources.find(source) is item:
+                try:
+                    return tuple(_checked_cards(source, ask(item)))
+                except Exception as error:  # noqa: BLE001 (one broken catalogue must not hide the others)
+                    plugin.fail(error)
+        return ()
 
     def get_source(self, name: str) -> Source:
         """A catalogue by name.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +18,7 @@ from zoomgr.errors import (
     close_matches,
 )
 from zoomgr.host import PluginHost
-from zoomgr.records import Digest, ModelCard, ModelRef
+from zoomgr.records import ModelCard, ModelRef
 from zoomgr.registry import SOURCE, Registry
 
 Ref = str | Path | ModelRef | ModelCard
@@ -53,6 +52,7 @@ class Resolver:
         self._host = host
         self._registry = registry
         self._own = own
+        self._checked: set[str] = set()
 
     def resolve(self, text: Ref) -> ModelCard:
         """The card that a reference means, complete and with its pin; a card means itself.
@@ -219,23 +219,28 @@ class Resolver:
         )
 
     def _pinned(self, card: ModelCard) -> ModelCard:
-        pin = self._pins.get(str(card.ref))
+        self._check_pins(SOURCE)
+        self._check_pins(card.ref.source)
+        pin = self._registry.pins.get(str(card.ref))
         return card.with_digest(pin, "[pins] of the registry") if pin else card
 
-    @cached_property
-    def _pins(self) -> Mapping[str, Digest]:
-        """The registry's pins, each for something that there is.
+    def _check_pins(self, source: str) -> None:
+        """Refuse a pin for weights that a source does not list: it would hold for nothing, unnoticed.
 
-        One for weights that no catalogue lists would hold for nothing, and nobody would notice.
+        Those of a catalogue are looked at when one of its names is asked for: to read every catalogue would
+        cost each start more than all else that resolving takes.
         """
+        if source in self._checked or (source != SOURCE and source not in self._host.sources.items):
+            return
         for text in self._registry.pins:
             ref = ModelRef.parse(text)
-            if ref.source == SOURCE or ref.source in self._host.sources.items:
-                known = [str(card.ref) for card in self._cards(ref.source)]
-                if text not in known:
-                    problem = f"{ref.source} lists no {text}"
-                    raise InvalidRegistryError("[pins]", 0, problem, close_matches(text, known))
-        return self._registry.pins
+            if ref.source == source and not any(
+                str(card.ref) == text for card in self._cards_of(source, ref.name)
+            ):
+                known = [str(card.ref) for card in self._cards(source)]
+                problem = f"{source} lists no {text}"
+                raise InvalidRegistryError("[pins]", 0, problem, close_matches(text, known))
+        self._checked.add(source)
 
     # -- what there is ---------------------------------------------------------------------------------------
 
@@ -247,7 +252,9 @@ class Resolver:
     def _cards_of(self, source: str, name: str) -> tuple[ModelCard, ...]:
         if self.is_own(source):
             return self._own.named(source, name)
-        return tuple(card for card in self._cards(source) if card.ref.name == name)
+        if source == SOURCE:
+            return tuple(card for card in self._cards(source) if card.ref.name == name)
+        return self._host.named(source, name)
 
     def _source_names(self) -> list[str]:
         """The registry, the sources of the order, and the others by name."""

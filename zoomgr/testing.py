@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from zoomgr.errors import UnknownArchitectureError
-from zoomgr.hookspecs import Adapter, ArchitectureFamily, Source, Transport
+from zoomgr.hookspecs import Adapter, ArchitectureFamily, NamedSource, Source, Transport
 from zoomgr.records import ArchiveMember, Artifact, ModelRef, Span, TensorSpec
 
 
@@ -34,6 +34,11 @@ def check_source(source: Source) -> None:
         _expect(count == 1, f"{ref} is listed {count} times")
     for name, count in Counter(card.ref.name for card in cards if card.is_default).items():
         _expect(count == 1, f"{name} has {count} default weights")
+    if isinstance(source, NamedSource):
+        for name in {card.ref.name for card in cards}:
+            own = [card for card in cards if card.ref.name == name]
+            _expect(list(source.named(name)) == own, f"{name} looked up gives other cards than the list has")
+        _expect(not list(source.named("no-such-model")), "a name that is not listed gives cards")
 
 
 def check_transport(transport: Transport, url: str, content: bytes) -> None:

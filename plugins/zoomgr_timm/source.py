@@ -37,14 +37,31 @@ class TimmSource:
 
     def cards(self) -> Iterator[ModelCard]:
         """Every tag of every architecture; an architecture without weights once, without an artifact."""
-        defaults: dict[str, Any] = self._catalogue["defaults"]
-        architectures: dict[str, dict[str, Any]] = self._catalogue["architectures"]
-        for full_name, row in self._catalogue["weights"].items():
-            name, _, tag = full_name.partition(".")
-            yield _card(name, tag, architectures[name], {**defaults, **row})
-        for name, row in architectures.items():
+        for full_name in self._catalogue["weights"]:
+            yield self._tagged(full_name)
+        for name, row in self._catalogue["architectures"].items():
             if "default" not in row:
-                yield _card(name, "", row, {**defaults, **row, "hub": "", "license": ""})
+                yield self._bare(name)
+
+    def named(self, name: str) -> Iterator[ModelCard]:
+        """The cards of one architecture."""
+        row = self._catalogue["architectures"].get(name)
+        if row and "default" not in row:
+            yield self._bare(name)
+        elif row:
+            own = f"{name}."
+            yield from (self._tagged(full) for full in self._catalogue["weights"] if full.startswith(own))
+
+    def _tagged(self, full_name: str) -> ModelCard:
+        name, _, tag = full_name.partition(".")
+        row = {**self._catalogue["defaults"], **self._catalogue["weights"][full_name]}
+        return _card(name, tag, self._catalogue["architectures"][name], row)
+
+    def _bare(self, name: str) -> ModelCard:
+        architecture = self._catalogue["architectures"][name]
+        return _card(
+            name, "", architecture, {**self._catalogue["defaults"], **architecture, "hub": "", "license": ""}
+        )
 
 
 def _card(name: str, tag: str, architecture: dict[str, Any], row: dict[str, Any]) -> ModelCard:

@@ -55,6 +55,7 @@ class Net(nn.Module):
         super().__init__()
         self.register_buffer("table", torch.empty(4).fill_(2).cumsum(0).mul_(3))
         self.register_buffer("hidden", torch.eye(3), persistent=False)
+        self.register_buffer("filled", nn.init.constant_(torch.empty(2), 5.0))
         self.norm = nn.BatchNorm2d(4)
         self.rates = [rate.item() for rate in torch.linspace(0, 1, 3)]
         self.scale = nn.Parameter(torch.ones(4) * 0.1)
@@ -106,7 +107,7 @@ def test_two_builds_at_once_leave_parameters_as_torch_has_them() -> None:
             begun.set()
             ended.wait(10)
 
-    before = dict(vars(nn.Parameter))
+    before = dict(vars(nn.Parameter)), dict(vars(nn.init))
     other = threading.Thread(target=build)
     with skip_init():
         other.start()
@@ -116,4 +117,4 @@ def test_two_builds_at_once_leave_parameters_as_torch_has_them() -> None:
     other.join()
 
     assert torch.equal(filled, torch.ones(2))
-    assert dict(vars(nn.Parameter)) == before
+    assert (dict(vars(nn.Parameter)), dict(vars(nn.init))) == before

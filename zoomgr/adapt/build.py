@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 _FILLS = (
@@ -12,6 +13,12 @@ _FILLS = (
     "random_", "sub_", "uniform_", "zero_",
 )  # fmt: skip
 """In-place operations of tensors that only give a parameter values."""
+
+_INITS = (
+    "constant_", "dirac_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_", "orthogonal_",
+    "sparse_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
+)  # fmt: skip
+"""Functions of `torch.nn.init` that do the same, after they have computed fans and gains for nothing."""
 
 _building = threading.local()
 _patching = threading.Lock()
@@ -49,6 +56,8 @@ def _enter() -> None:
     with _patching:
         _builders += 1
         if _builders == 1:
+            for name in _INITS:
+                setattr(nn.init, name, _asking(getattr(nn.init, name)))
             for name in _FILLS:
                 setattr(nn.Parameter, name, _asking(getattr(nn.Parameter, name)))
             setattr(nn.Parameter, "is_meta", property(_is_meta))  # noqa: B010 [to a type checker it is a bool]
@@ -61,13 +70,19 @@ def _leave() -> None:
     with _patching:
         _builders -= 1
         if _builders == 0:
+            for name in _INITS:
+                setattr(nn.init, name, getattr(nn.init, name).__wrapped__)
             for name in (*_FILLS, "is_meta"):
                 delattr(nn.Parameter, name)
 
 
 def _asking(fill: Callable[..., Any]) -> Callable[..., Any]:
-    def filled(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return self if getattr(_building, "is_skipping", False) else fill(self, *args, **kwargs)
+    from torch import nn
+
+    @wraps(fill)
+    def filled(tensor: Any, *args: Any, **kwargs: Any) -> Any:
+        is_skipped = getattr(_building, "is_skipping", False) and isinstance(tensor, nn.Parameter)
+        return tensor if is_skipped else fill(tensor, *args, **kwargs)
 
     return filled
 
