@@ -20,6 +20,6 @@ def no_collection() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
-            # Of what was made alone; else the next object that anybody makes sets off the full one that is due.
+            # Of what was made alone; else the next object of anybody sets off the full one that is due.
             gc.collect(0)
             gc.enable()

@@ -231,8 +231,8 @@ class ZoomgrSpecs:
 
         Called once per host, before any name is resolved. Opens no socket and imports no torch: describe
         files, the host downloads and proves them. Two sources of one name are refused
-        (`PluginConflictError`), and so are two locators of one scheme. A source of thousands of cards may have
-        `named(name)` too (`NamedSource`), and is then asked for one name without making all the others.
+        (`PluginConflictError`), and so are two locators of one scheme. A source of thousands of cards may
+        have `named(name)` too (`NamedSource`), and is then asked for one name without making all the others.
 
         Example::
 
