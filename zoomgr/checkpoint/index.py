@@ -65,7 +65,8 @@ def stored(dtype: str, shape: Sequence[int], begin: int, stride: Sequence[int] |
     """
     sizes = tuple(shape)
     steps = packed(sizes) if stride is None else tuple(stride)
-    if any(type(size) is not int or not 0 <= size < _MAX_SIZE for size in (*sizes, *steps, begin)):
+    numbers = (*sizes, *steps, begin)
+    if set(map(type, numbers)) != {int} or min(numbers) < 0 or max(numbers) >= _MAX_SIZE:
         raise ValueError("it holds what is no size")
     if len(sizes) != len(steps) or dtype not in ITEM_BYTES:
         raise ValueError(f"{dtype} {sizes} cannot be mapped")
@@ -136,25 +137,17 @@ def mapped(path: Path, index: Index) -> Checkpoint:
     # The pages belong to the file until they are written: processes share them, and nothing is copied.
     whole: Any = torch.UntypedStorage.from_file(str(path), shared=False, nbytes=file_bytes)
     types = {name: getattr(torch, name) for name in {one.dtype for one in index.tensors.values()}}
+    empty = torch.empty
     specs, tensors = [], {}
     for name, one in index.tensors.items():
-        size_bytes = one.size_bytes
-        if one.begin + size_bytes > file_bytes:
+        size_bytes, begin = one.size_bytes, one.begin
+        if begin + size_bytes > file_bytes:
             raise ValueError(f"{name} lies beyond the end of the file")
-        tensors[name] = _tensor(whole, one, size_bytes, types[one.dtype])
+        # A storage of its own for each: saving one tensor must not save the whole file.
+        part = whole[begin : begin + size_bytes]
+        tensors[name] = empty(0, dtype=types[one.dtype]).set_(part, 0, one.shape, one.stride)
         specs.append(TensorSpec(name, one.shape, one.dtype))
     return Checkpoint(path, index.format, tuple(specs), index.metadata, index.wrappers, tensors)
-
-
-def _tensor(whole: Any, one: Stored, size_bytes: int, dtype: torch.dtype) -> torch.Tensor:
-    import torch
-
-    empty = torch.empty(0, dtype=dtype)
-    if not size_bytes:
-        return empty.reshape(one.shape)
-    # A storage of its own for each: saving one tensor must not save the whole file.
-    part = whole[one.begin : one.begin + size_bytes]
-    return empty.set_(part, 0, one.shape, one.stride)
 
 
 def _is_plain(one: Stored) -> bool:
