@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zoomgr.checkpoint.record import Checkpoint
 from zoomgr.records import TensorSpec
-
-if TYPE_CHECKING:
-    import torch
 
 VERSION = 1
 _MAX_SIZE = 2**63
