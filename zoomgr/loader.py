@@ -15,6 +15,7 @@ from zoomgr.adapt.match import choose_adapter
 from zoomgr.adapt.plan import make_plan
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.errors import InvalidSettingError
+from zoomgr.garbage import give_back_heap
 from zoomgr.host import PluginHost
 from zoomgr.kept import Kept
 from zoomgr.ranks import Ranks, ranks_for
@@ -97,6 +98,7 @@ class Loader:
             module.train()
         ranks.equalise(module, report.fresh)
         del prepared  # so that a tensor of the checkpoint goes when what is made of it is there
+        give_back_heap()
         return ranks.agreed(lambda: _placed(module, request)), report
 
     def load_into(self, model: nn.Module, weights: Ref, request: Request) -> LoadReport:

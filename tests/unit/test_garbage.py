@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from zoomgr.garbage import no_collection
+from zoomgr.garbage import give_back_heap, no_collection
 
 
 @pytest.fixture
@@ -55,3 +57,22 @@ def test_who_has_switched_it_off_finds_it_off(collected: list[int]) -> None:
     finally:
         gc.enable()
     assert collected == []
+
+
+def test_memory_that_lies_in_holes_goes_back_to_the_system() -> None:
+    """Between what lives, glibc would keep it for ever."""
+    mixed = [bytearray(size) for _ in range(1000) for size in (100_000, 1_000)]
+    lasting = mixed[1::2]
+    full = _resident_kib()
+    del mixed
+
+    give_back_heap()
+
+    assert full - _resident_kib() > 80_000
+    assert len(lasting) == 1000
+
+
+def _resident_kib() -> int:
+    found = re.search(r"Rss:\s+(\d+)", Path("/proc/self/smaps_rollup").read_text())
+    assert found
+    return int(found[1])
