@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 100_000_000  # the limit of the reference implementation
 
-_DTYPES: Mapping[str, tuple[str, int]] = {
+DTYPES: Mapping[str, tuple[str, int]] = {
     "F64": ("float64", 64), "F32": ("float32", 32), "F16": ("float16", 16), "BF16": ("bfloat16", 16),
     "F8_E4M3": ("float8_e4m3fn", 8), "F8_E5M2": ("float8_e5m2", 8), "F8_E8M0": ("float8_e8m0fnu", 8),
     "I64": ("int64", 64), "I32": ("int32", 32), "I16": ("int16", 16), "I8": ("int8", 8),
@@ -152,7 +152,7 @@ def _checked(known: Any, data_begin: int, data_bytes: int) -> _Header:
     texts = {_text(key): _text(value) for key, value in dict(known.pop("__metadata__", None) or {}).items()}
     specs, spans = [], []
     for name, entry in known.items():
-        dtype, bits = _DTYPES[entry["dtype"]]
+        dtype, bits = DTYPES[entry["dtype"]]
         begin, end = _sizes(entry["data_offsets"], "data_offsets", 2)
         spec = TensorSpec(_text(name), _sizes(entry["shape"], "shape", _MAX_DIMENSIONS), dtype)
         if (end - begin) * 8 != spec.numel * bits:
