@@ -922,6 +922,20 @@ class RankFailedError(AdaptError):
         return "the output of that rank says more; all ranks must ask for the same"
 
 
+class CannotConvertError(AdaptError):
+    """A checkpoint holds what the format to be written cannot hold."""
+
+    code = "cannot-convert"
+    path: str
+    reason: str
+
+    def headline(self) -> str:
+        return f"{self.path} cannot be written: {self.reason}"
+
+    def hint(self) -> str:
+        return "nothing was written; --ignore GLOB (ignore=) leaves tensors out"
+
+
 class CannotPredictError(AdaptError):
     """`predict` needs a classifier of pictures with a known preprocessing."""
 
@@ -1041,6 +1055,20 @@ class DiskFullError(CacheError):
 
     def hint(self) -> str:
         return "free some space (zoomgr gc, zoomgr rm), or choose a bigger disk with --cache DIR"
+
+
+class FileUnwritableError(CacheError):
+    """A file that was asked for cannot be written: the disk is full, or refuses."""
+
+    code = "file-unwritable"
+    path: str
+    reason: str
+
+    def headline(self) -> str:
+        return f"{self.path} cannot be written: {self.reason}"
+
+    def hint(self) -> str:
+        return "choose another place for it; nothing was written, and what was there is as it was"
 
 
 class CacheDamagedError(CacheError):
