@@ -70,9 +70,10 @@ class Streamed(Mapping[str, "Tensor"]):
     def __len__(self) -> int:
         return len(self._stored)
 
-    def place(self, name: str) -> int:
-        """Where the tensor's first value lies, bytes from the begin of the file."""
-        return self._stored[name].begin
+    def place(self, name: str) -> int | None:
+        """Where the tensor's first value lies, bytes from the begin of the file; None when it has none."""
+        one = self._stored[name]
+        return one.begin if one.size_bytes else None
 
     def _values(self, one: Stored) -> bytearray:
         values = bytearray(one.size_bytes)
@@ -106,8 +107,28 @@ def sharing(tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
     firsts: set[int] = set()
     later: list[str] = []
     for name in tensors:
-        place = tensors.place(name) if isinstance(tensors, Streamed) else tensors[name].data_ptr()
+        place = tensors.place(name) if isinstance(tensors, Streamed) else tensors[name].data_ptr() or None
         if place in firsts:
             later.append(name)
-        firsts.add(place)
+        if place is not None:
+            firsts.add(place)
     return tuple(later)
+
+
+def pieces(value: Tensor, most: int) -> Iterator[Tensor]:
+    """The values in their order, flat and without gaps, in parts that depend on the shape alone.
+
+    What lies without gaps already is not copied; of what does not, say an expanded tensor, a part at a time.
+
+    Args:
+        value: any tensor.
+        most: how many values a part may have.
+    """
+    if value.numel() <= most:
+        yield value.reshape(-1).contiguous()
+    elif (rows := most * len(value) // value.numel()) > 1:
+        for begin in range(0, len(value), rows):
+            yield value[begin : begin + rows].reshape(-1).contiguous()
+    else:
+        for row in value:
+            yield from pieces(row, most)

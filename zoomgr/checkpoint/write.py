@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoomgr.checkpoint.safetensors import DTYPES
+from zoomgr.checkpoint.stream import pieces
 from zoomgr.errors import CannotConvertError, FileUnwritableError, InvalidSettingError, reason_of
 from zoomgr.records import Digest, TensorSpec
 
@@ -25,7 +25,7 @@ _NAMES = {dtype: (name, bits // 8) for name, (dtype, bits) in DTYPES.items()}
 """By torch's name of a type: the format's, and bytes per value."""
 
 _TEXTS = "__metadata__"
-_PIECE_BYTES = 64 << 20
+_PIECE = 1 << 24  # values
 _ALIGNMENT = 8
 
 
@@ -101,7 +101,7 @@ def _blocks(
         value = tensor(spec.name).detach().resolve_conj().resolve_neg()
         if (tuple(value.shape), str(value.dtype)) != (spec.shape, f"torch.{spec.dtype}"):
             raise AssertionError(f"{spec.name} is {value.dtype} {tuple(value.shape)}, not {spec}")
-        yield from map(_bytes, _pieces(value))
+        yield from map(_bytes, pieces(value, _PIECE))
 
 
 def _laid_out(
@@ -141,22 +141,11 @@ def _size(spec: TensorSpec) -> int:
     return spec.numel * _NAMES[spec.dtype][1]
 
 
-def _pieces(value: Tensor) -> Iterator[Tensor]:
-    """The values in their order, in parts that are copied one by one: an expanded tensor may be huge."""
-    if value.is_contiguous() or value.nbytes <= _PIECE_BYTES:
-        yield value.contiguous()
-        return
-    rows = max(1, _PIECE_BYTES // (math.prod(value.shape[1:]) * value.element_size()))
-    for begin in range(0, len(value), rows):
-        part = value[begin : begin + rows]
-        yield from (part.contiguous(),) if part.nbytes <= _PIECE_BYTES else _pieces(part[0])
-
-
 def _bytes(value: Tensor) -> memoryview:
     """The memory of a tensor without gaps; little-endian, as every machine that torch is built for."""
     import torch
 
-    whole: memoryview = value.reshape(-1).view(torch.uint8).numpy().data
+    whole: memoryview = value.view(torch.uint8).numpy().data
     return whole
 
 
