@@ -190,9 +190,8 @@ class _Made:
     "made",
     [
         _Made(torch.nn.Parameter, torch.ones(2)),
-        _Made(OrderedDict, [["bias", torch.ones(2)]]),  # as Python 2 pickles it
     ],
-    ids=["parameter", "mapping"],
+    ids=["parameter"],
 )
 def test_a_call_that_gives_tensors_has_no_index(tmp_path: Path, made: _Made) -> None:
     """`torch.load` makes it: an index without them would lose them in silence."""
