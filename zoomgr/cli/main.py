@@ -26,7 +26,7 @@ VERBS = {
     "rm": "remove weights from the cache",
     "verify": "hash what is in the cache, move altered files aside",
     "gc": "remove what lies in the cache and nothing needs",
-    "inspect": "list the tensors of a checkpoint",
+    "inspect": "list the tensors of a checkpoint, or draw its modules",
     "plan": "show what a load would do, tensor by tensor",
     "predict": "name what is on a picture",
     "plugins": "show the installed plugins and what became of them",

@@ -129,11 +129,11 @@ class Run:
 
 
 def _print_blocks(console: Console, columns: Sequence[str], cells: Sequence[Sequence[Text]]) -> None:
-    """What is too wide for a table: the reference in a line of its own, to be copied, the rest below it."""
+    """What is too wide for a table: its name in a line of its own, to be copied, the rest below it."""
     from rich.padding import Padding
     from rich.text import Text
 
-    first = columns.index("reference") if "reference" in columns else 0
+    first = next((columns.index(name) for name in ("reference", "key") if name in columns), 0)
     for row in cells:
         console.print(row[first], style="bold", soft_wrap=True)
         rest = [cell for index, cell in enumerate(row) if index != first and cell.plain]
