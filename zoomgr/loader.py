@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +16,7 @@ from zoomgr.adapt.plan import make_plan
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.errors import InvalidSettingError
 from zoomgr.garbage import give_back_heap
+from zoomgr.hookspecs import CheckpointFormat
 from zoomgr.host import PluginHost
 from zoomgr.kept import Kept
 from zoomgr.ranks import Ranks, ranks_for
@@ -75,6 +76,7 @@ class Loader:
         resolver: gives cards.
         file: gives the proven file of a card, fetched if need be.
         kept: reads files of the cache; None where there are none.
+        reads: reads files that `kept` does not; None for `zoomgr.checkpoint.read`, into memory.
     """
 
     def __init__(
@@ -83,11 +85,13 @@ class Loader:
         resolver: Resolver,
         file: Callable[[ModelCard], tuple[Path, Digest | None]],
         kept: Kept | None = None,
+        reads: Callable[[Path, Sequence[CheckpointFormat]], Checkpoint] | None = None,
     ) -> None:
         self._host = host
         self._resolver = resolver
         self._file = file
         self._kept = kept
+        self._reads = reads
 
     def load(self, ref: Ref, weights: bool | Ref | None, request: Request) -> tuple[nn.Module, LoadReport]:
         """Build the architecture and fill it; see `zoomgr.Zoo.load_with_report`."""
@@ -201,10 +205,13 @@ class Loader:
         with clock.stage("read"):
             if self._kept and digest and card.ref.scheme != "path":
                 return self._kept.checkpoint(path, digest), digest
+            formats = tuple(self._host.formats.items.values())
+            if self._reads:
+                return self._reads(path, formats), digest
             from zoomgr.checkpoint import read
 
             # The user's own file may be saved over while the model lives; no mapping survives that.
-            return read(path, tuple(self._host.formats.items.values()), mapped=False), digest
+            return read(path, formats, mapped=False), digest
 
     def _plan(  # noqa: PLR0913, PLR0917 [both sides of it, and how they are matched]
         self,
