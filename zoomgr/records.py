@@ -472,7 +472,32 @@ class HeadSelect:
         return f"rows {listed(tuple(map(str, self.rows)))}"
 
 
-Op = Copy | Reshape | Permute | Concat | Split | StemExpand | HeadSelect
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first tensor less the second: a norm's mean takes in the bias of the convolution before it."""
+
+    def shape(self, sources: tuple[Shape, ...]) -> Shape:
+        """Shape of the result; ValueError when they are not two of one shape."""
+        if len(sources) != 2 or sources[0] != sources[1]:  # noqa: PLR2004 (two)
+            raise ValueError(f"{sources} cannot be subtracted")
+        return sources[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One operation after the other: the first takes the move's sources, each next what the last one gave."""
+
+    ops: tuple[Op, ...]
+
+    def shape(self, sources: tuple[Shape, ...]) -> Shape:
+        """Shape of the result; ValueError when one of them cannot be done."""
+        for op in self.ops:
+            sources = (op.shape(sources),)
+        (result,) = sources
+        return result
+
+
+Op = Copy | Reshape | Permute | Concat | Split | StemExpand | HeadSelect | Difference | Chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,7 +511,7 @@ class Move:
     @property
     def is_adapted(self) -> bool:
         """Whether values change on the way, rather than names and layout."""
-        return isinstance(self.op, StemExpand | HeadSelect)
+        return isinstance(self.op, StemExpand | HeadSelect | Difference)
 
 
 @dataclass(frozen=True, slots=True)

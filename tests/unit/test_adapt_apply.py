@@ -14,8 +14,10 @@ from zoomgr.adapt.plan import Wishes, make_plan
 from zoomgr.checkpoint import specs_of
 from zoomgr.errors import CannotAdaptStemError, DoesNotFitError, InvalidPlanError
 from zoomgr.records import (
+    Chain,
     Concat,
     Copy,
+    Difference,
     Fresh,
     HeadSelect,
     LoadPlan,
@@ -98,6 +100,8 @@ def test_values_are_cast_to_the_modules_type() -> None:
         (Concat(1), ("b", "a"), torch.cat([torch.ones(2, 1), torch.arange(6.0).reshape(2, 3)], dim=1)),
         (Split(1, 2, dim=1), ("a",), torch.tensor([[1.0, 2.0], [4.0, 5.0]])),
         (HeadSelect((1,)), ("a",), torch.tensor([[3.0, 4.0, 5.0]])),
+        (Difference(), ("a", "a"), torch.zeros(2, 3)),
+        (Chain((Concat(1), Reshape((8,)), Split(3, 2))), ("b", "a"), torch.tensor([2.0, 1.0])),
         (StemExpand(4, "zero"), ("stem",), torch.tensor([[[1.0], [1.0], [1.0], [0.0]]])),
     ],
 )

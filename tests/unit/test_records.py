@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from zoomgr.errors import InvalidPlanError, InvalidRefError
 from zoomgr.records import (
+    Chain,
     Concat,
     Copy,
+    Difference,
     Digest,
     Fresh,
     HeadSelect,
@@ -118,6 +120,8 @@ def test_a_plan_that_does_not_account_for_every_tensor_cannot_be_made(
         (Split(2, 3), ((9, 4),), (3, 4)),
         (StemExpand(4, "zero"), ((8, 3, 7, 7),), (8, 4, 7, 7)),
         (HeadSelect((0, 5)), ((10, 4),), (2, 4)),
+        (Difference(), ((4,), (4,)), (4,)),
+        (Chain((Concat(0), Permute((1, 0)))), ((2, 3), (5, 3)), (3, 7)),
     ],
 )
 def test_an_operation_tells_the_shape_of_its_result(
@@ -135,6 +139,9 @@ def test_an_operation_tells_the_shape_of_its_result(
         (Concat(2), ((2, 3), (2, 3))),
         (Split(8, 3), ((9, 4),)),
         (HeadSelect((10,)), ((10, 4),)),
+        (Difference(), ((4,), (5,))),
+        (Difference(), ((4,),)),
+        (Chain((Reshape((3,)), Permute((1, 0)))), ((3, 1),)),
     ],
 )
 def test_an_operation_refuses_shapes_that_it_cannot_take(op: Op, shapes: tuple[tuple[int, ...], ...]) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, assert_never
 
 from zoomgr.adapt.stem import expand_stem
 from zoomgr.errors import DoesNotFitError, InvalidPlanError
 from zoomgr.records import (
+    Chain,
     Concat,
     Copy,
+    Difference,
     HeadSelect,
     LoadPlan,
     Move,
+    Op,
     Permute,
     Reshape,
     Split,
@@ -99,11 +102,15 @@ def check_belongs(
 
 def computed(move: Move, tensors: Mapping[str, Tensor]) -> Tensor:
     """What a move makes of its sources; a view of them where it can be."""
+    return _result(move.op, [tensors[name] for name in move.sources])
+
+
+def _result(op: Op, given: Sequence[Tensor]) -> Tensor:  # noqa: C901 (a case for each operation)
     import torch
 
-    first, *others = (tensors[name] for name in move.sources)
+    first, *others = given
     result: Tensor
-    match move.op:
+    match op:
         case Copy():
             result = first
         case Reshape(to):
@@ -118,8 +125,14 @@ def computed(move: Move, tensors: Mapping[str, Tensor]) -> Tensor:
             result = expand_stem(first, in_ch, policy=policy, order=order, blocks=blocks, width=width)
         case HeadSelect(rows):
             result = first[list(rows)]
+        case Difference():
+            result = first - others[0]
+        case Chain(ops):
+            for each in ops:
+                given = [_result(each, given)]
+            (result,) = given
         case _:
-            assert_never(move.op)
+            assert_never(op)
     return result
 
 
