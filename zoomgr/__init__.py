@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     _zoo = Zoo()
     add = _zoo.add
     available = _zoo.available
+    convert = _zoo.convert
     load = _zoo.load
     load_into = _zoo.load_into
     load_with_report = _zoo.load_with_report
@@ -38,6 +39,7 @@ __all__ = [
     "adapt_stem",
     "add",
     "available",
+    "convert",
     "load",
     "load_into",
     "load_with_report",

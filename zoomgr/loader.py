@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zoomgr.adapt.attributes import with_kept
 from zoomgr.adapt.declared import Origin, declare
 from zoomgr.adapt.match import choose_adapter
 from zoomgr.adapt.plan import make_plan
@@ -228,7 +229,8 @@ class Loader:
         source, target = checkpoint.specs, specs_of(module.state_dict(keep_vars=True))
         name = choose_adapter(match, card.schema, source, target, self._host.adapters.items)
         adapter = self._host.get_adapter(name) if name else None
-        return make_plan(source, target, what=f"{card.ref} into {own.arch}", adapter=adapter, wishes=wishes)
+        plan = make_plan(source, target, what=f"{card.ref} into {own.arch}", adapter=adapter, wishes=wishes)
+        return with_kept(plan, checkpoint.metadata, module)
 
 
 def _carried_out(prepared: Prepared, ranks: Ranks) -> LoadReport:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from zoomgr.cache.gc import Rubbish
     from zoomgr.cache.verify import Verdict
     from zoomgr.checkpoint import Checkpoint, Contents
+    from zoomgr.converter import Converted
     from zoomgr.kept import Kept
     from zoomgr.loader import Loader
     from zoomgr.look.predict import Prediction
@@ -397,6 +398,45 @@ class Zoo:
                 "weights", str(weights), "a module has none of its own", "name a checkpoint"
             )
         return self.loader.prepare_into(model_or_ref, weights, request).plan
+
+    # -- converting and comparing ----------------------------------------------------------------------------
+
+    def convert(
+        self,
+        ref: Ref,
+        out: Path | str,
+        *,
+        to: str = "",
+        num_classes: int | None = None,
+        in_ch: int | None = None,
+        match: str = "auto",
+        partial: bool = False,
+        ignore: Sequence[str] = (),
+        replace: bool = False,
+    ) -> Converted:
+        """Write a checkpoint as safetensors; the file keeps the sha256 of what it was made of.
+
+        Args:
+            ref: a reference, path or glob.
+            out: the file; it is there whole or not at all.
+            to: FAMILY/NAME of the architecture whose keys and layouts it gets; empty for its own keys.
+            num_classes: as of `load_with_report`, for `to`.
+            in_ch: as of `load_with_report`, for `to`.
+            match: as of `load_with_report`, for `to`.
+            partial: write what fits, instead of raising.
+            ignore: globs of keys that are left out.
+            replace: write over what has that name.
+
+        Raises:
+            InvalidSettingError: `out` is no name for it, or is taken.
+            DoesNotFitError, CannotConvertError, FileUnwritableError: see docs/errors.md.
+        """
+        from zoomgr.converter import Converter
+        from zoomgr.request import Request
+
+        request = Request(to, num_classes, in_ch, match, partial=partial, ignore=tuple(ignore))
+        converter = Converter(self.host, self._resolver, self.file)
+        return converter.convert(ref, Path(out), request, replace_other=replace)
 
     @property
     def loader(self) -> Loader:

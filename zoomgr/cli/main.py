@@ -27,6 +27,7 @@ VERBS = {
     "verify": "hash what is in the cache, move altered files aside",
     "gc": "remove what lies in the cache and nothing needs",
     "inspect": "list the tensors of a checkpoint, or draw its modules",
+    "convert": "write a checkpoint as safetensors, with an architecture's keys or its own",
     "plan": "show what a load would do, tensor by tensor",
     "predict": "name what is on a picture",
     "plugins": "show the installed plugins and what became of them",

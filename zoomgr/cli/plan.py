@@ -11,8 +11,8 @@ from zoomgr.records import Copy, LoadPlan, Move
 
 # Far above every model there is (ImageNet-21k has 21,843 classes, a hyperspectral camera some hundred bands),
 # far below what torch cannot count or a machine cannot hold: a number beyond is a slip of the hand.
-_CLASSES = click.IntRange(1, 1_000_000)
-_CHANNELS = click.IntRange(1, 65_536)
+CLASSES = click.IntRange(1, 1_000_000)
+CHANNELS = click.IntRange(1, 65_536)
 
 
 def _head(text: str) -> str | tuple[int | str, ...]:
@@ -25,8 +25,8 @@ def _head(text: str) -> str | tuple[int | str, ...]:
 @verb
 @click.argument("ref")
 @click.option("--arch", default="", help="FAMILY/NAME, where REF is a bare file.")
-@click.option("--num-classes", type=_CLASSES, help="Outputs of the head.")
-@click.option("--in-ch", type=_CHANNELS, help="Input channels.")
+@click.option("--num-classes", type=CLASSES, help="Outputs of the head.")
+@click.option("--in-ch", type=CHANNELS, help="Input channels.")
 @click.option(
     "--head",
     metavar="HEAD",

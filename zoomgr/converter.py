@@ -1,0 +1,198 @@
+"""A checkpoint as safetensors, under its own keys or an architecture's; the file says what it was made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import reduce
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from zoomgr.adapt.attributes import KEY, dumped
+from zoomgr.cache.disk import sha256_of
+from zoomgr.checkpoint.stream import sharing, streamed
+from zoomgr.checkpoint.write import check_place, write_safetensors
+from zoomgr.errors import CannotConvertError, redacted
+from zoomgr.host import PluginHost
+from zoomgr.loader import Loader
+from zoomgr.records import Digest, Fresh, LoadPlan, ModelCard, Move, SetAttribute, Unused
+from zoomgr.request import Request
+from zoomgr.resolve import Ref, Resolver
+
+if TYPE_CHECKING:
+    from zoomgr.checkpoint import Checkpoint
+
+_OURS = "zoomgr."
+"""What the keys of our own texts begin with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a file was made of.
+
+    Attributes:
+        ref: of the checkpoint.
+        digest: whole sha256 of its file.
+        arch: FAMILY/NAME of the architecture whose keys the new file has; empty for the checkpoint's own.
+    """
+
+    ref: str
+    digest: Digest
+    arch: str = ""
+
+    @property
+    def name(self) -> str:
+        """What may be told to others: of a path the last part, of a URL no secrets."""
+        path = Path(self.ref)
+        return path.name if path.is_absolute() else redacted(self.ref)
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A file that was written.
+
+    Attributes:
+        path, digest, size_bytes: of the file.
+        origin: what it was made of.
+        tensors: how many are in it.
+        missing: of the architecture's tensors those that are not in it, and why.
+        shared: names whose values were one with another's in the checkpoint; here each has its own.
+        plan: what was carried out.
+    """
+
+    path: Path
+    digest: Digest
+    size_bytes: int
+    origin: Origin
+    tensors: int
+    missing: tuple[Fresh, ...]
+    shared: tuple[str, ...]
+    plan: LoadPlan
+
+    @property
+    def attributes(self) -> tuple[SetAttribute, ...]:
+        """Hyper-parameters that belong to the weights, and that a state dict does not set."""
+        return self.plan.attributes
+
+
+class Converter:
+    """Writes checkpoints as safetensors.
+
+    Args:
+        host: gives families, formats and adapters.
+        resolver: gives cards.
+        file: gives the proven file of a card, fetched if need be.
+    """
+
+    def __init__(
+        self, host: PluginHost, resolver: Resolver, file: Callable[[ModelCard], tuple[Path, Digest | None]]
+    ) -> None:
+        self._resolver = resolver
+        self._loader = Loader(host, resolver, file, reads=streamed)
+
+    def convert(self, ref: Ref, out: Path, request: Request, *, replace_other: bool) -> Converted:
+        """Write what a reference means, for `request.arch` or as it is; see `zoomgr.Zoo.convert`."""
+        check_place(out, replace=replace_other)
+        name, checkpoint, plan = self._planned(ref, request)
+        return convert(out, Origin(name, sha256_of(checkpoint.path), request.arch), checkpoint, plan)
+
+    def _planned(self, ref: Ref, request: Request) -> tuple[str, Checkpoint, LoadPlan]:
+        if not request.arch:
+            card = self._resolver.resolve(ref)
+            checkpoint = self._loader.read(card)
+            return str(card.ref), checkpoint, same_keys(checkpoint, request.ignore)
+        prepared = self._loader.prepare(ref, weights=True, request=request)
+        return prepared.ref, cast("Checkpoint", prepared.checkpoint), prepared.plan
+
+
+def same_keys(checkpoint: Checkpoint, ignore: Sequence[str]) -> LoadPlan:
+    """The plan that takes every tensor under its own name.
+
+    Args:
+        checkpoint: what is converted.
+        ignore: globs of keys that are left out.
+    """
+    left = {spec.name for spec in checkpoint.specs if any(fnmatchcase(spec.name, glob) for glob in ignore)}
+    kept = tuple(spec for spec in checkpoint.specs if spec.name not in left)
+    unused = tuple(Unused(spec.name, "ignored") for spec in checkpoint.specs if spec.name in left)
+    moves = tuple(Move(spec.name, (spec.name,)) for spec in kept)
+    return LoadPlan(checkpoint.specs, kept, moves, unused=unused)
+
+
+def convert(out: Path, origin: Origin, checkpoint: Checkpoint, plan: LoadPlan) -> Converted:
+    """Write what a plan makes of a checkpoint, in the types that the checkpoint has; tensor by tensor.
+
+    Args:
+        out: the file, see `zoomgr.checkpoint.write.check_place`.
+        origin: of the checkpoint.
+        checkpoint: the tensors.
+        plan: for them.
+
+    Raises:
+        CannotConvertError: nothing is left to write, or safetensors have no type for it.
+        FileUnwritableError: the disk is full, or refuses.
+    """
+    from zoomgr.adapt.apply_torch import computed
+
+    moves = {move.target: move for move in plan.moves}
+    if not moves:
+        raise CannotConvertError(str(out), "no tensor is left")
+    given = {spec.name: spec for spec in plan.source}
+    specs = [
+        replace(spec, dtype=_dtype([given[name].dtype for name in moves[spec.name].sources], spec.dtype))
+        for spec in plan.target
+        if spec.name in moves
+    ]
+    digest = write_safetensors(
+        out, specs, lambda name: computed(moves[name], checkpoint.tensors), _texts(origin, checkpoint, plan)
+    )
+    used = {name for move in plan.moves for name in move.sources}
+    shared = tuple(name for name in sharing(checkpoint.tensors) if name in used)
+    return Converted(out, digest, out.stat().st_size, origin, len(specs), plan.fresh, shared, plan)
+
+
+def _dtype(given: Sequence[str], wanted: str) -> str:
+    """The type of what is made of several: of one its own, of none the wanted."""
+    if len(set(given)) <= 1:
+        return given[0] if given else wanted
+    import torch
+
+    common: Any = reduce(torch.promote_types, (getattr(torch, dtype) for dtype in given))
+    return str(common).removeprefix("torch.")
+
+
+def _texts(origin: Origin, checkpoint: Checkpoint, plan: LoadPlan) -> dict[str, str]:
+    """What the file says of itself: the source's own texts, and what it was made of."""
+    texts = {key: text for key, text in checkpoint.metadata.items() if isinstance(text, str)}
+    before = {key: texts.pop(key) for key in list(texts) if key.startswith(_OURS)}
+    ours = {
+        "version": version("zoomgr"),
+        "source": origin.name,
+        "source_sha256": origin.digest.hex,
+        "arch": origin.arch,
+        "plan": _compact(_account(plan)) if origin.arch else "",
+        "before": _compact(before) if before else "",
+    }
+    attributes = dumped(plan.attributes) or before.get(KEY, "")
+    kept = {KEY: attributes} if attributes else {}
+    return {"format": "pt", **texts, **{_OURS + key: text for key, text in ours.items() if text}, **kept}
+
+
+def _account(plan: LoadPlan) -> dict[str, Any]:
+    """A plan in a few words: how keys were matched, and how many tensors became what."""
+    adapted = sum(move.is_adapted for move in plan.moves)
+    return {
+        "match": plan.adapter,
+        "tensors": len(plan.target),
+        "loaded": len(plan.moves) - adapted,
+        "adapted": adapted,
+        "missing": len(plan.fresh),
+        "unused": len(plan.unused),
+    }
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
