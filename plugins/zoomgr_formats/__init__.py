@@ -1,0 +1,23 @@
+"""Files that other libraries write, as named tensors; one module for each format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from zoomgr.api import CheckpointFormat, hookimpl
+from zoomgr_formats.flax_msgpack import FlaxFormat
+from zoomgr_formats.keras import KerasFormat, KerasH5Format
+from zoomgr_formats.mxnet_params import MxnetFormat
+from zoomgr_formats.npz import NpzFormat
+from zoomgr_formats.onnx_files import OnnxFormat
+
+
+@hookimpl
+def zoomgr_formats() -> Iterable[CheckpointFormat]:
+    """The bundled formats; each by its content; none begins as another does."""
+    yield NpzFormat()
+    yield FlaxFormat()
+    yield KerasFormat()
+    yield KerasH5Format()
+    yield MxnetFormat()
+    yield OnnxFormat()
