@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     add = _zoo.add
     available = _zoo.available
     convert = _zoo.convert
+    diff = _zoo.diff
     load = _zoo.load
     load_into = _zoo.load_into
     load_with_report = _zoo.load_with_report
@@ -40,6 +41,7 @@ __all__ = [
     "add",
     "available",
     "convert",
+    "diff",
     "load",
     "load_into",
     "load_with_report",

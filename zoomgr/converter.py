@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import reduce
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from zoomgr.adapt.attributes import KEY, dumped
+from zoomgr.adapt.made import Made
 from zoomgr.cache.disk import sha256_of
 from zoomgr.checkpoint.stream import sharing, streamed
 from zoomgr.checkpoint.write import check_place, write_safetensors
@@ -135,33 +135,13 @@ def convert(out: Path, origin: Origin, checkpoint: Checkpoint, plan: LoadPlan) -
         CannotConvertError: nothing is left to write, or safetensors have no type for it.
         FileUnwritableError: the disk is full, or refuses.
     """
-    from zoomgr.adapt.apply_torch import computed
-
-    moves = {move.target: move for move in plan.moves}
-    if not moves:
+    made = Made(plan, checkpoint.tensors)
+    if not made.specs:
         raise CannotConvertError(str(out), "no tensor is left")
-    given = {spec.name: spec for spec in plan.source}
-    specs = [
-        replace(spec, dtype=_dtype([given[name].dtype for name in moves[spec.name].sources], spec.dtype))
-        for spec in plan.target
-        if spec.name in moves
-    ]
-    digest = write_safetensors(
-        out, specs, lambda name: computed(moves[name], checkpoint.tensors), _texts(origin, checkpoint, plan)
-    )
+    digest = write_safetensors(out, made.specs, made.tensor, _texts(origin, checkpoint, plan))
     used = {name for move in plan.moves for name in move.sources}
     shared = tuple(name for name in sharing(checkpoint.tensors) if name in used)
-    return Converted(out, digest, out.stat().st_size, origin, len(specs), plan.fresh, shared, plan)
-
-
-def _dtype(given: Sequence[str], wanted: str) -> str:
-    """The type of what is made of several: of one its own, of none the wanted."""
-    if len(set(given)) <= 1:
-        return given[0] if given else wanted
-    import torch
-
-    common: Any = reduce(torch.promote_types, (getattr(torch, dtype) for dtype in given))
-    return str(common).removeprefix("torch.")
+    return Converted(out, digest, out.stat().st_size, origin, len(made.specs), plan.fresh, shared, plan)
 
 
 def _texts(origin: Origin, checkpoint: Checkpoint, plan: LoadPlan) -> dict[str, str]:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from zoomgr.converter import Converted
     from zoomgr.kept import Kept
     from zoomgr.loader import Loader
+    from zoomgr.look.compare import Comparison
     from zoomgr.look.predict import Prediction
     from zoomgr.own import Shelf
     from zoomgr.request import Head
@@ -437,6 +438,30 @@ class Zoo:
         request = Request(to, num_classes, in_ch, match, partial=partial, ignore=tuple(ignore))
         converter = Converter(self.host, self._resolver, self.file)
         return converter.convert(ref, Path(out), request, replace_other=replace)
+
+    def diff(
+        self, first: Ref, second: Ref, *, atol: float = 0.0, rtol: float = 0.0, match: str = "name"
+    ) -> Comparison:
+        """Compare two checkpoints: keys, shapes, types and values, one tensor at a time.
+
+        Args:
+            first: a reference, path or glob.
+            second: the same, of the other.
+            atol: see `rtol`.
+            rtol: values are equal when they differ by no more than `atol + rtol * |second|`.
+            match: "name"; or how the first's keys become the second's, as of `load_with_report`.
+
+        Raises:
+            UnreadableCheckpointError, UnsafeCheckpointError: one of them cannot be read.
+            UnknownAdapterError, DoesNotFitError: there is no such `match`; or nothing of them corresponds.
+        """
+        from zoomgr.checkpoint.stream import streamed
+        from zoomgr.differ import differ
+        from zoomgr.loader import Loader
+
+        loader = Loader(self.host, self._resolver, self.file, reads=streamed)
+        one, other = (loader.read(self.resolve(ref)) for ref in (first, second))
+        return differ(one, other, match, self.host, atol=atol, rtol=rtol)
 
     @property
     def loader(self) -> Loader:

@@ -27,6 +27,7 @@ VERBS = {
     "verify": "hash what is in the cache, move altered files aside",
     "gc": "remove what lies in the cache and nothing needs",
     "inspect": "list the tensors of a checkpoint, or draw its modules",
+    "diff": "compare two checkpoints, key by key and value by value",
     "convert": "write a checkpoint as safetensors, with an architecture's keys or its own",
     "plan": "show what a load would do, tensor by tensor",
     "predict": "name what is on a picture",
@@ -65,8 +66,8 @@ class Verbs(click.Group):
 def cli() -> None:
     """Find pretrained vision models by name, prove their bytes, load them into the network you want.
 
-    Exit codes: 0 done, 2 usage or configuration, 3 unknown or ambiguous name, 4 integrity,
-    5 network or offline, 6 cannot adapt, 7 plugin, 8 cache or disk.
+    Exit codes: 0 done, 1 of `diff`: they differ, 2 usage or configuration, 3 unknown or ambiguous name,
+    4 integrity, 5 network or offline, 6 cannot adapt, 7 plugin, 8 cache or disk.
     """
 
 

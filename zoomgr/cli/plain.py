@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -25,8 +26,8 @@ def plain(value: Any) -> Any:
         case _ if is_dataclass(value) and not isinstance(value, type):
             kind = {"op": type(value).__name__} if isinstance(value, Op) else {}
             return kind | _fields(value)
-        case _:
-            return value
+        case _:  # JSON has no word for an infinity
+            return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _fields(record: Any) -> dict[str, Any]:

@@ -49,8 +49,8 @@ class Unequal:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """What became of a comparison.
+class Comparison:
+    """How two checkpoints differ.
 
     Attributes:
         only_first, only_second: tensors that the other does not have.
@@ -68,7 +68,7 @@ class Difference:
     equal: int
 
     @property
-    def is_none(self) -> bool:
+    def is_equal(self) -> bool:
         """Whether the two are equal: keys, shapes, types and values."""
         return not (self.only_first or self.only_second or self.shapes or self.dtypes or self.values)
 
@@ -81,7 +81,7 @@ class Side:
     tensor: Callable[[str], Tensor]
 
 
-def compare(first: Side, second: Side, *, atol: float = 0.0, rtol: float = 0.0) -> Difference:
+def compare(first: Side, second: Side, *, atol: float = 0.0, rtol: float = 0.0) -> Comparison:
     """Compare two checkpoints by their keys; of each, one tensor is in memory at a time.
 
     Args:
@@ -106,7 +106,7 @@ def compare(first: Side, second: Side, *, atol: float = 0.0, rtol: float = 0.0) 
             values.append(found)
         else:
             equal += 1
-    return Difference(
+    return Comparison(
         tuple(spec for spec in first.specs if spec.name not in theirs),
         tuple(spec for spec in second.specs if spec.name not in ours),
         tuple(shapes),

@@ -1,0 +1,59 @@
+"""Two checkpoints side by side, under their own keys or the first under the second's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from zoomgr.adapt.made import Made
+from zoomgr.adapt.match import choose_adapter
+from zoomgr.adapt.plan import make_plan
+from zoomgr.adapt.wishes import Wishes
+from zoomgr.checkpoint import Checkpoint
+from zoomgr.host import PluginHost
+from zoomgr.look.compare import Comparison, Side, compare
+from zoomgr.records import LoadPlan
+
+
+def differ(  # noqa: PLR0913 [the two, how they are matched, and how near is near enough]
+    first: Checkpoint, second: Checkpoint, match: str, host: PluginHost, *, atol: float, rtol: float
+) -> Comparison:
+    """Compare two checkpoints, see `zoomgr.look.compare.compare`.
+
+    Args:
+        first: the one.
+        second: the other.
+        match: "name" for their own keys; else how the first's keys become the second's, as of a load.
+        host: gives adapters.
+        atol: see `compare`.
+        rtol: see `compare`.
+
+    Raises:
+        UnknownAdapterError, DoesNotFitError: no adapter is called so; or not one tensor goes anywhere.
+    """
+    there = Side(second.specs, second.tensors.__getitem__)
+    if match == "name":
+        return compare(Side(first.specs, first.tensors.__getitem__), there, atol=atol, rtol=rtol)
+    plan = _plan(first, second, match, host)
+    made, left = Made(plan, first.tensors), {item.source for item in plan.unused}
+    filled = {spec.name for spec in made.specs}
+    rest = [spec for spec in first.specs if spec.name in left]
+    # What is left may be called as what another filled; then it is told beside the comparison.
+    twins = tuple(spec for spec in rest if spec.name in filled)
+    here = Side(
+        (*made.specs, *(spec for spec in rest if spec not in twins)),
+        lambda name: made.tensor(name) if name in filled else first.tensors[name],
+    )
+    found = compare(here, there, atol=atol, rtol=rtol)
+    return replace(found, only_first=(*found.only_first, *twins))
+
+
+def _plan(first: Checkpoint, second: Checkpoint, match: str, host: PluginHost) -> LoadPlan:
+    """As for a network that has the second's tensors."""
+    name = choose_adapter(match, "", first.specs, second.specs, host.adapters.items)
+    return make_plan(
+        first.specs,
+        second.specs,
+        what=f"{first.path.name} onto {second.path.name}",
+        adapter=host.get_adapter(name) if name else None,
+        wishes=Wishes(partial=True),
+    )
