@@ -15,7 +15,7 @@ from zoomgr.adapt.made import Made
 from zoomgr.cache.disk import sha256_of
 from zoomgr.checkpoint.stream import sharing, streamed
 from zoomgr.checkpoint.write import check_place, write_safetensors
-from zoomgr.errors import CannotConvertError, redacted
+from zoomgr.errors import CannotConvertError, InvalidSettingError, redacted
 from zoomgr.host import PluginHost
 from zoomgr.loader import Loader
 from zoomgr.records import Digest, Fresh, LoadPlan, ModelCard, Move, SetAttribute, Unused
@@ -101,11 +101,21 @@ class Converter:
 
     def _planned(self, ref: Ref, request: Request) -> tuple[str, Checkpoint, LoadPlan]:
         if not request.arch:
+            _check_keys_stay(request)
             card = self._resolver.resolve(ref)
             checkpoint = self._loader.read(card)
             return str(card.ref), checkpoint, same_keys(checkpoint, request.ignore)
         prepared = self._loader.prepare(ref, weights=True, request=request)
         return prepared.ref, cast("Checkpoint", prepared.checkpoint), prepared.plan
+
+
+def _check_keys_stay(request: Request) -> None:
+    """Refuse what is said of an architecture when none is named."""
+    for name in ("num_classes", "in_ch", "match", "partial"):
+        value = getattr(request, name)
+        if value != getattr(Request(), name):
+            problem = "without an architecture the keys and shapes stay as they are"
+            raise InvalidSettingError(name, str(value), problem, "name one with to (--to FAMILY/NAME)")
 
 
 def same_keys(checkpoint: Checkpoint, ignore: Sequence[str]) -> LoadPlan:

@@ -219,6 +219,14 @@ def test_a_place_that_will_not_do_is_told_before_anything_is_read(
     assert name in told.err
 
 
+@pytest.mark.parametrize("said", ["--partial", "--match=name", "--in-ch=4", "--num-classes=2"])
+def test_what_is_said_of_no_architecture_is_refused(zoomgr: Say, tiny: Path, out: Path, said: str) -> None:
+    """It would be passed over without a word."""
+    told = zoomgr("convert", tiny, "-o", out, said)
+
+    assert (told.code, "name one with to" in told.err, out.exists()) == (2, True, False)
+
+
 def test_a_full_disk_is_told_and_leaves_nothing(
     zoomgr: Say, tiny: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

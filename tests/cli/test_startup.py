@@ -85,6 +85,7 @@ def test_inspect_of_safetensors_imports_no_torch(tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(16))
 
     assert set() == heavy_modules_after("inspect", str(tmp_path / "w.safetensors"))
+    assert set() == heavy_modules_after("inspect", "--tree", str(tmp_path / "w.safetensors"))
 
 
 def test_importing_zoomgr_imports_nothing_heavy() -> None:
