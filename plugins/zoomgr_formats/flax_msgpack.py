@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoomgr_formats.faults import package, refused
-from zoomgr_formats.values import Kind, dotted, read_tensor
+from zoomgr_formats.values import Kind, dotted, read_tensor, reader
 
 if TYPE_CHECKING:
     import torch
@@ -92,14 +92,7 @@ def _tensor(shape: Any, name: Any, values: bytes) -> torch.Tensor | str:
         raise ValueError(
             f"an array in it has {len(values):,} bytes, {tuple(shape)} {name} takes {kind.bytes_of(shape):,}"
         )
-    rest = memoryview(values)
-
-    def read(most_bytes: int) -> memoryview:
-        nonlocal rest
-        piece, rest = rest[:most_bytes], rest[most_bytes:]
-        return piece
-
-    return read_tensor(read, kind, shape)
+    return read_tensor(reader(values), kind, shape)
 
 
 def _are_sizes(shape: Any) -> bool:

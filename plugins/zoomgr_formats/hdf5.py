@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import mmap
+import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
 MAGIC = b"\x89HDF\r\n\x1a\n"
 _MAX_DEPTH = 64
 _MAX_OBJECTS = 1_000_000
-_MAX_TEXT_BYTES = 64 << 20
-_MAX_TEXTS = 100_000
+_MAX_TEXT = 64 << 10  # of a name
+_MAX_TEXTS, _MAX_LIST_BYTES = 100_000, 64 << 20
+_MAX_SHARED_BYTES = 4 << 30  # no more than libhdf5 may take for one text whose length is wrong
+_HEAP, _HEAP_SIZE = b"GCOL\x01\0\0\0", struct.Struct("<8xQ")
 _FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32"}
 """Those that libhdf5 itself undoes and whose output can be told before it is made (H5Zpublic.h)."""
 
@@ -40,6 +44,7 @@ class Hdf5:
     def __init__(self, path: Path, file: Any, values: Values | None, begin: int) -> None:
         self._values = values if not file.userblock_size else None
         self._begin = begin
+        self._path = path
         self.datasets: dict[str, Any] = {}
         self.groups: dict[str, Any] = {"": file}
         self._look_through(file, "", {_address(file)}, 0)
@@ -60,9 +65,16 @@ class Hdf5:
         """The texts of an attribute, none when it is not there; Keras cuts long lists into numbered ones."""
         attributes = self.groups[group].attrs
         if attribute in attributes:
-            return _texts(attributes, attribute)
+            return _texts(attributes, attribute, self._path)
         parts = itertools.takewhile(attributes.__contains__, (f"{attribute}{n}" for n in itertools.count()))
-        return [text for part in parts for text in _texts(attributes, part)]
+        return [text for part in parts for text in _texts(attributes, part, self._path)]
+
+    def text(self, group: str, attribute: str) -> str:
+        """The text of an attribute; empty when it is not there, or is a list."""
+        attributes = self.groups[group].attrs
+        if attribute not in attributes or attributes.get_id(attribute).shape != ():
+            return ""
+        return _texts(attributes, attribute, self._path)[0]
 
     def _look_through(self, group: Any, above: str, seen: set[int], depth: int) -> None:
         if depth > _MAX_DEPTH:
@@ -174,11 +186,30 @@ def _filled(dataset: Any, kind: Kind) -> torch.Tensor:
     return tensor_of(array, Kind(kind.name))
 
 
-def _texts(attributes: Any, name: str) -> list[str]:
+def _texts(attributes: Any, name: str, path: Path) -> list[str]:
     identifier = attributes.get_id(name)
     count = math.prod(identifier.shape)
-    if count > _MAX_TEXTS or count * identifier.dtype.itemsize > _MAX_TEXT_BYTES:
+    if count > _MAX_TEXTS or count * identifier.dtype.itemsize > _MAX_LIST_BYTES:
         raise ValueError(f"its attribute {name} is too long")
+    if count > 1 and identifier.dtype.hasobject and count * _longest_text(path) > _MAX_SHARED_BYTES:
+        raise ValueError(f"its attribute {name} would become too long")
     value = attributes[name]
     values = value.reshape(-1).tolist() if hasattr(value, "reshape") else [value]
-    return [one.decode() if isinstance(one, bytes) else str(one) for one in values]
+    texts = [one.decode() if isinstance(one, bytes) else str(one) for one in values]
+    if any(len(text) > _MAX_TEXT for text in texts):
+        raise ValueError(f"its attribute {name} holds what is no name")
+    return texts
+
+
+def _longest_text(path: Path) -> int:
+    """The most bytes that one of the texts of varying length has, which lie in heaps (signature GCOL).
+
+    Any number of references may lead to one of them, and libhdf5 gives them all at once or not at all.
+    """
+    longest = 0
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        at = content.find(_HEAP)
+        while at >= 0:
+            longest = max(longest, *_HEAP_SIZE.unpack_from(content[at : at + 16].ljust(16)))
+            at = content.find(_HEAP, at + 1)
+    return longest

@@ -21,6 +21,7 @@ from zoomgr_formats.values import NoTensor, dotted
 from zoomgr_formats.zips import begin_of, check_members, first_name, is_stored, seekable
 
 _WEIGHTS, _CONFIG, _METADATA = "model.weights.h5", "config.json", "metadata.json"
+_OPTIMIZER = "optimizer/"
 _TOP_LEVEL = "top_level_model_weights"
 _MAX_CONFIG_BYTES = 256 << 20
 _COUNTED = re.compile(r"_\d+$")  # conv2d, conv2d_1, conv2d_2, …
@@ -159,13 +160,13 @@ def _numbered(content: Hdf5, order: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _value(content: Hdf5, path: str) -> Any:
-    return NoTensor("optimizer") if path.startswith("optimizer/") else content.value(path)
+    return NoTensor("optimizer") if path.startswith(_OPTIMIZER) else content.value(path)
 
 
 def _variable_name(content: Hdf5, path: str, counts: Mapping[str, int]) -> str:
     group, _, number = path.rpartition("/")
     layer = _vars_of(group)
-    if layer is None:
+    if layer is None or path.startswith(_OPTIMIZER):
         return path
     return f"{_layer_name(content, layer)}/{_variable(layer, number, counts[group])}".removeprefix("/")
 
@@ -176,9 +177,9 @@ def _layer_name(content: Hdf5, layer: str) -> str:
     names = []
     for count, part in enumerate(parts, 1):
         inside = f"{'/'.join(parts[:count])}/vars"
-        given = content.texts(inside, "name") if inside in content.groups else []
+        given = content.text(inside, "name") if inside in content.groups else ""
         if part not in {"layers", "_layer_checkpoint_dependencies"}:
-            names.append(given[0] if given else part)
+            names.append(given or part)
     return "/".join(names)
 
 

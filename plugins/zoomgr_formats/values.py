@@ -159,6 +159,20 @@ def read_tensor(
     return _typed(flat, kind, shape)
 
 
+def reader(values: bytes | bytearray | str) -> Callable[[int], bytes | memoryview]:
+    """Gives bytes piece by piece; those of a text are its letters in Latin-1."""
+    rest = values if isinstance(values, str) else memoryview(values)
+    at = 0
+
+    def read(most_bytes: int) -> bytes | memoryview:
+        nonlocal at
+        piece = rest[at : at + most_bytes]
+        at += most_bytes
+        return piece.encode("latin-1") if isinstance(piece, str) else piece
+
+    return read
+
+
 def tensor_of(array: np.ndarray[Any, Any], kind: Kind) -> torch.Tensor:
     """A tensor that takes over the memory of an array without gaps that nobody else has."""
     import numpy as np
