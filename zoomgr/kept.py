@@ -93,7 +93,7 @@ class Kept:
 
 def _is_mappable(whole: Checkpoint) -> bool:
     """Whether a copy in torch's zip format gets an index."""
-    from zoomgr.checkpoint.zip_tensors import DTYPES
+    from zoomgr.checkpoint.views import DTYPES
 
     plain = all(spec.dtype in DTYPES for spec in whole.specs)
     return plain and not any(tensor.is_conj() or tensor.is_neg() for tensor in whole.tensors.values())

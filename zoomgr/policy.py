@@ -17,7 +17,7 @@ Unknown = Literal["allow", "deny"]
 _UNPUBLISHED = frozenset({"", "unknown", "noassertion", "none"})
 _OPERATORS = re.compile(r"[\s()]+(?:and|or)[\s()]+")  # of SPDX expressions; a WITH belongs to its licence
 
-_TORCH = ("torch-zip", "torch-legacy")
+_TORCH = ("torch-zip", "torch-legacy", "torchscript")
 _BY_SUFFIX = {".safetensors": ("safetensors",)} | dict.fromkeys((".pth", ".pt", ".ckpt"), _TORCH)
 """Formats that a file of such a name can be, but for formats of plugins."""
 BUILT_IN_FORMATS = ("safetensors", *_TORCH)

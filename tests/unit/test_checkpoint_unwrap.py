@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from zoomgr.checkpoint.unwrap import unwrap
+from zoomgr.checkpoint.unwrap import INFIXES, PREFIXES, WRAPPERS, unwrap
 
 T = object()  # stands for a tensor: unwrapping looks at keys only
 
@@ -16,8 +16,8 @@ def is_t(value: Any) -> bool:
     return value is T
 
 
-@pytest.mark.parametrize("wrapper", ["state_dict", "model", "model_state_dict", "state_dict_ema"])
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model."])
+@pytest.mark.parametrize("wrapper", [*WRAPPERS, "teacher", "student"])
+@pytest.mark.parametrize("prefix", PREFIXES)
 def test_a_known_wrapper_and_prefix_are_taken_off_and_recorded(wrapper: str, prefix: str) -> None:
     """Training scripts save under these keys, and DataParallel and torch.compile put these before names."""
     found = unwrap({wrapper: {f"{prefix}a.w": T, f"{prefix}b": T}, "epoch": 3}, is_t)
@@ -67,11 +67,58 @@ def test_a_prefix_that_some_tensors_lack_stays() -> None:
 
 
 def test_mappings_under_other_keys_become_parts_of_the_names() -> None:
-    """Which of student and teacher is wanted is not guessed."""
-    found = unwrap({"student": {"a": T}, "teacher": {"a": T}, 7: {"x": 1}}, is_t)
+    """Which of two networks is wanted is not guessed."""
+    found = unwrap({"encoder": {"a": T}, "decoder": {"a": T}, 7: {"x": 1}}, is_t)
 
-    assert list(found.tensors) == ["student.a", "teacher.a"]
+    assert list(found.tensors) == ["encoder.a", "decoder.a"]
     assert found.beside == ("7.x",)
+
+
+def test_a_teacher_of_the_same_names_is_the_average_of_its_student() -> None:
+    """As DINO has them; where their names differ they are two networks, and neither is guessed."""
+    dino = unwrap({"student": {"module.a": T}, "teacher": {"a": T}, "epoch": 1}, is_t)
+    distilled = unwrap({"student": {"a": T}, "teacher": {"b": T}}, is_t)
+
+    assert (dino.wrappers, dino.copies, dino.beside) == (("teacher",), ("student",), ("epoch",))
+    assert list(distilled.tensors) == ["student.a", "teacher.b"]
+
+
+@pytest.mark.parametrize(
+    ("averaged", "trained"),
+    [("ema", "model"), ("model_ema", "model"), ("params_ema", "params"), ("module_ema", "module")],
+)
+def test_averages_of_every_script_are_preferred(averaged: str, trained: str) -> None:
+    """And within the average, wherever its own wrapper puts the names."""
+    found = unwrap({trained: {"a": T}, averaged: {"module": {"a": T}, "updates": 3}}, is_t)
+
+    assert (found.wrappers, found.copies) == ((averaged, "module"), (trained,))
+    assert list(found.tensors) == ["a"]
+
+
+def test_flax_statistics_are_no_neighbours_of_the_parameters() -> None:
+    """They are a part of the network."""
+    found = unwrap({"params": {"a": T}, "batch_stats": {"a": T}}, is_t)
+
+    assert list(found.tensors) == ["params.a", "batch_stats.a"]
+
+
+@pytest.mark.parametrize("infix", INFIXES)
+def test_what_wrapped_modules_put_into_names_is_taken_out_anywhere(infix: str) -> None:
+    """FSDP, compile and checkpointing wrap single blocks too."""
+    found = unwrap({f"module.a.{infix}w": T, "module.b": T, f"module.{infix}c": T}, is_t)
+
+    assert list(found.tensors) == ["a.w", "b", "c"]
+    assert found.wrappers == ("module.", infix)
+    with pytest.raises(ValueError, match=r"called a\.w"):
+        unwrap({f"a.{infix}w": T, "a.w": T}, is_t)
+
+
+def test_the_counter_of_an_averaged_model_is_no_part_of_the_network() -> None:
+    """torch.optim.swa_utils keeps it beside its `module`; elsewhere it may be anything."""
+    found = unwrap({"n_averaged": T, "module.a": T}, is_t)
+
+    assert (list(found.tensors), found.wrappers, found.beside) == (["a"], ("module.",), ("n_averaged",))
+    assert list(unwrap({"n_averaged": T, "a": T}, is_t).tensors) == ["n_averaged", "a"]
 
 
 def test_the_order_of_the_file_is_kept() -> None:

@@ -14,6 +14,7 @@ from servers.caches import alter
 from zoomgr.cache.gc import find_rubbish
 from zoomgr.cache.store import Store
 from zoomgr.checkpoint import reading
+from zoomgr.checkpoint.index import VERSION
 from zoomgr.errors import BlobAlteredError
 from zoomgr.hookspecs import Options
 from zoomgr.host import PluginHost
@@ -105,7 +106,7 @@ def test_a_damaged_index_is_made_anew(store: Store, damage: bytes) -> None:
     index.write_bytes(damage)
 
     assert torch.equal(taken(store, entry)["w"], STATE["w"])
-    assert json.loads(index.read_bytes())["version"] == 1
+    assert json.loads(index.read_bytes())["version"] == VERSION
 
 
 def test_an_altered_copy_is_made_anew(store: Store) -> None:

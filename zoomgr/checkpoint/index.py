@@ -10,8 +10,8 @@ from typing import Any
 from zoomgr.checkpoint.record import Checkpoint
 from zoomgr.records import TensorSpec
 
-VERSION = 1
-_MAX_SIZE = 2**63
+VERSION = 2  # of the index, and of the rules by which wrappers are taken off
+MAX_SIZE = 2**63
 
 ITEM_BYTES: Mapping[str, int] = {
     "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "complex64": 8, "complex128": 16,
@@ -63,7 +63,7 @@ def stored(dtype: str, shape: Sequence[int], begin: int, stride: Sequence[int] |
     sizes = tuple(shape)
     steps = packed(sizes) if stride is None else tuple(stride)
     numbers = (*sizes, *steps, begin)
-    if set(map(type, numbers)) != {int} or min(numbers) < 0 or max(numbers) >= _MAX_SIZE:
+    if set(map(type, numbers)) != {int} or min(numbers) < 0 or max(numbers) >= MAX_SIZE:
         raise ValueError("it holds what is no size")
     if len(sizes) != len(steps) or dtype not in ITEM_BYTES:
         raise ValueError(f"{dtype} {sizes} cannot be mapped")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickletools
 import re
 import zipfile
 from collections.abc import Iterator
@@ -10,19 +9,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from zoomgr.checkpoint.attacks import is_attack
+from zoomgr.checkpoint.inert import described
+
 _PLAIN = re.compile(
-    r"collections\.(OrderedDict|Counter)"
+    r"collections\.(OrderedDict|Counter|defaultdict)"
     r"|torch\._utils\._rebuild_\w+"
-    r"|torch\.((cuda\.)?\w+Storage|storage\.\w+|Size|Tensor|device|nn\.parameter\.Parameter)"
+    r"|torch\.((cuda\.)?\w+Storage|storage\.\w+|Size|Tensor|device|nn\.parameter\.(Parameter|Buffer))"
     r"|torch\.(q?u?int\d+\w*|b?float\d+\w*|complex\d+|bool|quint\dx\d|per_\w+)"
     r"|torch\.serialization\._get_layout|torch\._tensor\._rebuild_from_type_v2"
-    r"|_codecs\.encode|builtins\.(bytearray|set|complex)|__builtin__\.(set|bytearray|complex)"
+    r"|torch\.jit\._pickle\.\w+"
+    r"|_codecs\.encode|builtins\.(dict|bytearray|set|frozenset|complex)"
+    r"|__builtin__\.(dict|set|frozenset|bytearray|complex)"
 )
-"""Globals that a plain state dict is made of: not worth a word when a pickle is refused for others.
-
-What may be built is decided by torch's own list (`weights_only=True`); this one decides what is said, and
-which files need not be built at all (`zip_tensors`).
-"""
+"""Globals that a plain state dict is made of: not worth a word when a file asks for others too."""
 
 
 def is_plain(name: str) -> bool:
@@ -30,58 +30,52 @@ def is_plain(name: str) -> bool:
     return _PLAIN.fullmatch(name) is not None
 
 
-_MAX_PICKLE_BYTES = 256 << 20
 _STREAM_PICKLES = 5  # an old-format file: magic number, protocol, sizes, the object, the storages' keys
 
 
-def foreign_globals(path: Path) -> tuple[str, ...]:
-    """Globals that the pickles of a file ask for and that no state dict needs, sorted.
+class Asked:
+    """Writes down what pickles ask for; to be given to `described`, which then goes on."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, None] = {}
+
+    def __call__(self, name: str) -> bool:
+        """Write a global down, MODULE.NAME; whatever it is, it may be described."""
+        self._names[name] = None
+        return True
+
+    @property
+    def attacks(self) -> tuple[str, ...]:
+        """What no training script asks for, sorted; see `is_attack`."""
+        return tuple(sorted(filter(is_attack, self._names)))
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """What state dicts are not made of, sorted."""
+        return tuple(sorted(name for name in self._names if not is_plain(name)))
+
+
+def attacks_in(path: Path) -> tuple[str, ...]:
+    """Globals that the pickles of a file ask for only in order to attack, sorted.
 
     What cannot be followed (a damaged pickle) ends the search: what was found until then is returned.
     """
-    wanted: set[str] = set()
-    with suppress(Exception):  # zipfile and pickletools raise whatever the bytes provoke
-        for name in _all_globals(path):
-            wanted.add(name)
-    return tuple(sorted(name for name in wanted if not is_plain(name)))
+    asked = Asked()
+    with suppress(Exception):  # zipfile and zlib raise whatever the bytes provoke
+        for stream in _pickles(path):
+            described(stream, asked)
+    return asked.attacks
 
 
-def _all_globals(path: Path) -> Iterator[str]:
+def _pickles(path: Path) -> Iterator[IO[bytes]]:
+    """Each pickle of a file, to be read before the next one is asked for."""
     if not zipfile.is_zipfile(path):
-        with path.open("rb") as stream:
+        with path.open("rb") as file:
             for _ in range(_STREAM_PICKLES):
-                yield from _globals(stream)
+                yield file
         return
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
-            if member.filename.endswith(".pkl") and member.file_size <= _MAX_PICKLE_BYTES:
-                with archive.open(member) as stream:
-                    yield from _globals(stream)
-
-
-def _globals(stream: IO[bytes]) -> Iterator[str]:
-    """MODULE.NAME of every global of the next pickle; `?` for a part that is itself computed."""
-    memo: dict[int, str] = {}
-    texts = ["?", "?"]  # the last two strings put on the stack, for STACK_GLOBAL
-    top = "?"
-    for opcode, argument, _ in pickletools.genops(stream):
-        name = opcode.name
-        if name in {"GLOBAL", "INST", "STACK_GLOBAL"}:
-            yield ".".join(texts) if argument is None else str(argument).replace(" ", ".", 1)
-            top = "?"
-        elif name == "MEMOIZE":
-            memo[len(memo)] = top
-        elif name in {"PUT", "BINPUT", "LONG_BINPUT"}:
-            memo[int(argument or 0)] = top
-        else:
-            top = (
-                memo.get(int(argument or 0), "?")
-                if name in {"GET", "BINGET", "LONG_BINGET"}
-                else _text(argument)
-            )
-            if top != "?":
-                texts = [texts[1], top]
-
-
-def _text(argument: object) -> str:
-    return argument if isinstance(argument, str) else "?"
+            if member.filename.endswith(".pkl"):
+                with archive.open(member) as file:
+                    yield file

@@ -5,19 +5,19 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from zoomgr.checkpoint.index import Index, Stored
-from zoomgr.checkpoint.record import Checkpoint, Contents, specs_of
-from zoomgr.checkpoint.safetensors import SafetensorsFormat, safetensors_specs
-from zoomgr.checkpoint.torch_files import TorchLegacyFormat, TorchZipFormat
+from zoomgr.checkpoint.record import Checkpoint, Contents, Saved, specs_of
+from zoomgr.checkpoint.safetensors import SafetensorsFormat
+from zoomgr.checkpoint.torch_files import TorchLegacyFormat, TorchScriptFormat, TorchZipFormat
 from zoomgr.checkpoint.unwrap import Unwrapped, unwrap
 from zoomgr.errors import UnreadableCheckpointError, reason_of
 from zoomgr.hookspecs import CheckpointFormat
+from zoomgr.records import TensorSpec
 
-BUILT_IN = (TorchZipFormat(), SafetensorsFormat(), TorchLegacyFormat())
+BUILT_IN = (TorchScriptFormat(), TorchZipFormat(), SafetensorsFormat(), TorchLegacyFormat())
 
 _FIRST_BYTES = 64
 
@@ -44,27 +44,27 @@ def read(path: Path, formats: Sequence[CheckpointFormat] = (), *, mapped: bool =
         UnsafeCheckpointError: it asks for code to run.
     """
     chosen = format_of(path, formats)
-    found = _unwrapped(path, _saved(path, chosen, mapped=mapped), _has_values)
+    saved = _saved(path, chosen, mapped=mapped)
+    found = _unwrapped(path, saved, _has_values)
+    metadata = _metadata(found, saved)
     tensors = {name: tensor.detach() for name, tensor in found.tensors.items()}
     if not mapped and chosen not in BUILT_IN:
         tensors = copy.deepcopy(tensors)  # in one go: tensors that share values go on sharing them
-    texts = safetensors_specs(path)[1] if chosen.name == SafetensorsFormat.name else {}
-    return Checkpoint(path, chosen.name, specs_of(tensors), _metadata(found, texts), found.wrappers, tensors)
+    return Checkpoint(path, chosen.name, specs_of(tensors), metadata, found.wrappers, tensors)
 
 
 def inspect(path: Path, formats: Sequence[CheckpointFormat] = ()) -> Contents:
-    """What a file holds, as `read` would give it; of safetensors from the header alone, without torch.
+    """What a file holds, as `read` would give it; without torch where a file says where its tensors lie.
 
     Raises:
         UnreadableCheckpointError, UnsafeCheckpointError: as `read`.
     """
-    if format_of(path, formats).name != SafetensorsFormat.name:
+    index = index_of(path, formats)
+    if index is None:
         whole = read(path, formats)
         return Contents(path, whole.format, whole.specs, whole.metadata, whole.wrappers)
-    specs, texts = safetensors_specs(path)
-    found = _unwrapped(path, {spec.name: spec for spec in specs}, lambda _: True)
-    renamed = tuple(replace(spec, name=name) for name, spec in found.tensors.items())
-    return Contents(path, SafetensorsFormat.name, renamed, _metadata(found, texts), found.wrappers)
+    specs = tuple(TensorSpec(name, one.shape, one.dtype) for name, one in index.tensors.items())
+    return Contents(path, index.format, specs, index.metadata, index.wrappers)
 
 
 def index_of(path: Path, formats: Sequence[CheckpointFormat] = ()) -> Index | None:
@@ -78,10 +78,10 @@ def index_of(path: Path, formats: Sequence[CheckpointFormat] = ()) -> Index | No
         return None
     # zipfile, zlib and struct raise whatever the bytes provoke; `read` says what is wrong, or knows better.
     with suppress(Exception):
-        found = _unwrapped(path, chosen.stored(path), lambda value: isinstance(value, Stored))
-        texts = safetensors_specs(path)[1] if isinstance(chosen, SafetensorsFormat) else {}
+        saved = chosen.stored(path)
+        found = _unwrapped(path, saved, lambda value: isinstance(value, Stored))
         if all(one.is_aligned for one in found.tensors.values()):
-            return Index(chosen.name, found.tensors, _metadata(found, texts), found.wrappers)
+            return Index(chosen.name, found.tensors, _metadata(found, saved), found.wrappers)
     return None
 
 
@@ -117,9 +117,10 @@ def _unwrapped(path: Path, saved: Mapping[str, Any], is_tensor: Callable[[Any], 
         raise UnreadableCheckpointError(str(path), str(error)) from error
 
 
-def _metadata(found: Unwrapped, texts: Mapping[str, str]) -> dict[str, Any]:
+def _metadata(found: Unwrapped, saved: Mapping[str, Any]) -> dict[str, Any]:
     around = {"beside": found.beside, "copies": found.copies}
-    return {**texts, **{key: names for key, names in around.items() if names}}
+    told = saved.metadata if isinstance(saved, Saved) else {}
+    return {**told, **{key: names for key, names in around.items() if names}}
 
 
 def _what_it_is(first_bytes: bytes) -> str:

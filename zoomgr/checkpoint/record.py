@@ -23,7 +23,9 @@ class Contents:
         specs: its tensors, in the file's order.
         metadata: what the format itself keeps (safetensors: texts by key); "beside": keys of what the file
             holds next to the state dict, e.g. ("epoch", "optimizer"); "copies": the other wrappers that hold
-            tensors too, of which this one was preferred.
+            tensors too, of which this one was preferred; "module": class of the pickled module or of the
+            TorchScript program that it is; "inert": functions and classes, MODULE.NAME, that the file asks
+            for and that were left as names, for they are no part of the tensors.
         wrappers: what was taken off, outermost first, e.g. ("state_dict", "module.").
     """
 
@@ -44,6 +46,18 @@ class Checkpoint(Contents):
     """
 
     tensors: Mapping[str, torch.Tensor]
+
+
+class Saved(dict[Any, Any]):
+    """The mapping that a format found in a file, and what it says of it.
+
+    Attributes:
+        metadata: as of `Contents`.
+    """
+
+    def __init__(self, mapping: Mapping[Any, Any], metadata: Mapping[str, Any]) -> None:
+        super().__init__(mapping)
+        self.metadata = metadata
 
 
 def specs_of(tensors: Mapping[str, Any]) -> tuple[TensorSpec, ...]:

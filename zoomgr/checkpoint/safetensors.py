@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from zoomgr.checkpoint.index import Stored, stored
+from zoomgr.checkpoint.record import Saved
 from zoomgr.errors import UnreadableCheckpointError, reason_of
 from zoomgr.records import TensorSpec
 
@@ -59,10 +60,10 @@ class SafetensorsFormat:
         """Tensors by name, in the header's order."""
         from safetensors import SafetensorError, safe_open
 
-        specs, _ = safetensors_specs(path)
+        specs, texts = safetensors_specs(path)
         try:
             with safe_open(path, framework="pt", device="cpu") as opened:
-                return {spec.name: opened.get_tensor(spec.name) for spec in specs}
+                return Saved({spec.name: opened.get_tensor(spec.name) for spec in specs}, texts)
         except (SafetensorError, RuntimeError, OSError) as error:
             raise UnreadableCheckpointError(str(path), reason_of(error)) from error
 
@@ -70,19 +71,16 @@ class SafetensorsFormat:
         """The same in memory: the file may be written over afterwards."""
         with _refused(path), path.open("rb") as file:
             header = _header(file)
-            return {
-                spec.name: _tensor(_bytes_at(file, *span), spec)
-                for spec, span in zip(header.specs, header.spans, strict=True)
-            }
+            pairs = zip(header.specs, header.spans, strict=True)
+            tensors = {spec.name: _tensor(_bytes_at(file, *span), spec) for spec, span in pairs}
+            return Saved(tensors, header.texts)
 
     def stored(self, path: Path) -> Mapping[str, Stored]:
         """The tensors as `Stored`, from the header alone; raises as `safetensors_specs`."""
         with _refused(path), path.open("rb") as file:
             header = _header(file)
-        return {
-            spec.name: stored(spec.dtype, spec.shape, begin)
-            for spec, (begin, _) in zip(header.specs, header.spans, strict=True)
-        }
+            pairs = zip(header.specs, header.spans, strict=True)
+            return Saved({s.name: stored(s.dtype, s.shape, begin) for s, (begin, _) in pairs}, header.texts)
 
 
 def _bytes_at(file: BinaryIO, begin: int, end: int) -> bytearray:

@@ -1,25 +1,35 @@
-"""What torch.save writes: zip archives, which are mapped, and the old format, which cannot be."""
+"""What torch writes, whatever is in it: zip archives, which are mapped, and the old format, which cannot be.
+
+A mapping, perhaps nested, a pickled module, a TorchScript program: the tensors are found in the description
+of the pickle, and nothing that it asks for is called. What torch itself makes of a plain pickle and is not
+understood here (sparse and quantized tensors, other orders of bytes) is left to its `weights_only`.
+"""
 
 from __future__ import annotations
 
 import pickle
+import struct
+import sys
 import warnings
 import zipfile
-from collections import Counter
+import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from zoomgr.checkpoint.pickles import foreign_globals
-from zoomgr.checkpoint.zip_tensors import stored_tensors
+from zoomgr.checkpoint.index import Stored
+from zoomgr.checkpoint.inert import described
+from zoomgr.checkpoint.old_stream import OldStream
+from zoomgr.checkpoint.pickles import Asked, attacks_in
+from zoomgr.checkpoint.record import Saved
+from zoomgr.checkpoint.saved import AttackError, Tree, tree_of
+from zoomgr.checkpoint.storages import Storages
+from zoomgr.checkpoint.views import View
+from zoomgr.checkpoint.zip_tensors import Archive
 from zoomgr.errors import UnreadableCheckpointError, UnsafeCheckpointError, reason_of
 
-if TYPE_CHECKING:
-    import torch
-
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
-_LEGACY_MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)[2:-1]
-"""The number that torch.save's old format begins with, as an opcode; the protocol stands before it."""
 
 
 class TorchZipFormat:
@@ -32,31 +42,41 @@ class TorchZipFormat:
         return first_bytes.startswith(ZIP_MAGICS)
 
     def read(self, path: Path) -> Mapping[str, Any]:
-        """The saved mapping; its tensors map the file, privately, where its records are not compressed."""
-        records = _records(path)
-        if any(member.compress_type != zipfile.ZIP_STORED for member in records):
-            return _load(path, mmap=False)
-        saved = _load(path, mmap=True)
-        # A mapped storage is not compared with its record by torch: it would run into the bytes after it.
-        lengths = Counter(member.file_size for member in records)
-        if Counter(_storage_bytes(saved)) <= lengths:
-            return saved
-        return _load(path, mmap=False)
+        """The saved mapping; its tensors map the file, privately, where its records are not packed."""
+        return _read_zip(path, mapped=True)
 
     def read_copied(self, path: Path) -> Mapping[str, Any]:
         """The same in memory: the file may be written over afterwards."""
-        _records(path)
-        return _load(path, mmap=False)
+        return _read_zip(path, mapped=False)
 
     def stored(self, path: Path) -> Mapping[str, Any]:
         """The saved mapping, its tensors as `Stored`: found without torch, and without touching their values.
 
         Raises:
-            UnreadableCheckpointError: torch did not write it.
-            OSError: it cannot be read.
+            UnreadableCheckpointError, UnsafeCheckpointError: as `read`.
             ValueError: its tensors cannot be told or mapped this way; `read` may be able to read it.
         """
-        return stored_tensors(path, _records(path))
+        with _refused(path), path.open("rb", buffering=0) as file:
+            archive = Archive(file)
+            tree = _tree(archive)
+            if _is_torchs(tree, is_native=archive.is_native):
+                raise ValueError("its tensors are not as they lie there")
+            return Saved(tree.filled(lambda view: _stored(archive, view)), tree.metadata)
+
+
+class TorchScriptFormat(TorchZipFormat):
+    """torch.jit.save: the same archive, whose pickle is of a program's modules; its code is not looked at."""
+
+    name = "torchscript"
+
+    def recognises(self, path: Path, first_bytes: bytes) -> bool:
+        """Whether it is such an archive."""
+        if not first_bytes.startswith(ZIP_MAGICS):
+            return False
+        # zipfile raises whatever the bytes provoke; what is damaged is not ours.
+        with suppress(Exception), path.open("rb", buffering=0) as file:
+            return Archive(file).is_script
+        return False
 
 
 class TorchLegacyFormat:
@@ -70,48 +90,71 @@ class TorchLegacyFormat:
 
     def read(self, path: Path) -> Mapping[str, Any]:
         """The saved mapping, its tensors in memory."""
-        with path.open("rb") as file:
-            is_torch = _LEGACY_MAGIC in file.read(64)
-        if not is_torch:
-            _refuse_foreign(path)
-            raise UnreadableCheckpointError(str(path), "it is a pickle, but torch.save did not write it")
-        return _load(path, mmap=False)
+        with _refused(path), path.open("rb") as file:
+            stream = OldStream(file)
+            if _is_torchs(stream.tree, is_native=sys.byteorder == "little"):
+                return _load(path)
+            return Saved(stream.tree.filled(Storages(stream.values).tensor), stream.tree.metadata)
 
     read_copied = read
 
 
-def _records(path: Path) -> list[zipfile.ZipInfo]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        reason = f"it begins as a zip archive and is cut or damaged ({path.stat().st_size:,} bytes; {error})"
-        raise UnreadableCheckpointError(str(path), reason) from error
-    names = [member.filename for member in members]
-    if any(name.endswith("/constants.pkl") for name in names):
-        reason = "it is a TorchScript program, not a state dict; save module.state_dict() of it instead"
-        raise UnreadableCheckpointError(str(path), reason)
-    if not any(name.endswith("/data.pkl") for name in names):
-        inside = ", ".join(names[:3]) or "nothing"
-        reason = f"it is a zip archive that torch.save did not write (it holds {inside})"
-        raise UnreadableCheckpointError(str(path), reason)
-    return members
+def _read_zip(path: Path, *, mapped: bool) -> Mapping[str, Any]:
+    with _refused(path), path.open("rb", buffering=0) as file:
+        archive = Archive(file)
+        tree = _tree(archive)
+        if _is_torchs(tree, is_native=archive.is_native):
+            return _load(path)
+        storages = Storages(archive.values, archive.begin, path if mapped else None)
+        return Saved(tree.filled(storages.tensor), tree.metadata)
 
 
-def _load(path: Path, *, mmap: bool) -> Mapping[str, Any]:
+def _tree(archive: Archive) -> Tree:
+    asked = Asked()
+    for other in archive.other_pickles():
+        with suppress(ValueError):  # nothing of it is needed, but what it asks for is worth a word
+            described(other, asked)
+    if asked.attacks:
+        raise AttackError(asked.attacks)
+    tree = tree_of(archive.pickle())
+    if archive.is_script and not tree.root:
+        raise ValueError("it is a TorchScript program without weights, or a frozen one, whose code has them")
+    return tree
+
+
+def _is_torchs(tree: Tree, *, is_native: bool) -> bool:
+    """Whether torch's own reader is needed.
+
+    Raises:
+        ValueError: it is, and would refuse the file for what else is in it.
+    """
+    if is_native and not (tree.odd and tree.is_plain):
+        return False
+    if not tree.is_plain:
+        raise ValueError(
+            "it was written on a machine of the other order of bytes, and is no plain state dict"
+        )
+    return True
+
+
+def _stored(archive: Archive, view: View) -> Stored:
+    if (begin := archive.begin(view)) is None:
+        raise ValueError("its records are packed")
+    place = view.place
+    return Stored(place.dtype, place.shape, place.stride, begin + place.begin)
+
+
+def _load(path: Path) -> Mapping[str, Any]:
+    """By torch, whose own list says what may be built; what it cannot read is an error."""
     import torch
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's advice to whoever wrote the file
-            saved = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-    except Exception as error:
-        # torch raises whatever the bytes provoke: RuntimeError, KeyError, EOFError, struct.error, …
-        _refuse_foreign(path)
-        raise UnreadableCheckpointError(str(path), _reason(error)) from error
-    if not isinstance(saved, Mapping):
-        reason = f"it holds a {type(saved).__name__}, not a mapping of names to tensors"
-        raise UnreadableCheckpointError(str(path), reason)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's advice to whoever wrote the file
+        try:
+            saved: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            # torch raises whatever the bytes provoke: RuntimeError, KeyError, EOFError, struct.error, …
+            raise UnreadableCheckpointError(str(path), _reason(error)) from error
     return saved
 
 
@@ -123,27 +166,29 @@ def _reason(error: Exception) -> str:
     return f"its pickle is damaged, or of a kind that cannot be read without running it ({detail})"
 
 
-def _refuse_foreign(path: Path) -> None:
-    if wanted := foreign_globals(path):
-        raise UnsafeCheckpointError(str(path), wanted)
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """Turn what the bytes of a file provoke into one error of ours."""
+    try:
+        yield
+    except AttackError as error:
+        raise UnsafeCheckpointError(str(path), error.wanted) from error
+    except UnreadableCheckpointError:
+        raise
+    except (
+        zipfile.BadZipFile, zlib.error, struct.error, LookupError, TypeError, AttributeError, ArithmeticError,
+        NotImplementedError, RuntimeError, RecursionError, EOFError, OSError,
+    ) as error:  # fmt: skip
+        _refuse_attack(path, error)
+        size = path.stat().st_size
+        raise UnreadableCheckpointError(
+            str(path), f"it is cut or damaged ({size:,} bytes; {reason_of(error)})"
+        ) from error
+    except ValueError as error:
+        _refuse_attack(path, error)
+        raise UnreadableCheckpointError(str(path), str(error)) from error
 
 
-def _storage_bytes(saved: Mapping[Any, Any]) -> Iterator[int]:
-    """Length of every storage of a mapping's tensors, each storage once."""
-    storages: dict[int, torch.UntypedStorage] = {}
-    for tensor in _tensors(saved, set()):
-        storage = tensor.untyped_storage()
-        storages[storage.data_ptr()] = storage
-    return (storage.nbytes() for storage in storages.values() if storage.nbytes())
-
-
-def _tensors(saved: Any, seen: set[int]) -> Iterator[torch.Tensor]:
-    import torch
-
-    if isinstance(saved, torch.Tensor):
-        if saved.layout == torch.strided:
-            yield saved
-    elif isinstance(saved, Mapping | list | tuple | set) and id(saved) not in seen:
-        seen.add(id(saved))
-        for value in saved.values() if isinstance(saved, Mapping) else saved:
-            yield from _tensors(value, seen)
+def _refuse_attack(path: Path, cause: Exception) -> None:
+    if wanted := attacks_in(path):
+        raise UnsafeCheckpointError(str(path), wanted) from cause
