@@ -15,7 +15,13 @@ from zoomgr.adapt.made import Made
 from zoomgr.cache.disk import sha256_of
 from zoomgr.checkpoint.stream import sharing, streamed
 from zoomgr.checkpoint.write import check_place, write_safetensors
-from zoomgr.errors import CannotConvertError, InvalidSettingError, redacted
+from zoomgr.errors import (
+    CannotConvertError,
+    InvalidSettingError,
+    UnreadableCheckpointError,
+    reason_of,
+    redacted,
+)
 from zoomgr.host import PluginHost
 from zoomgr.loader import Loader
 from zoomgr.records import Digest, Fresh, LoadPlan, ModelCard, Move, SetAttribute, Unused
@@ -97,7 +103,11 @@ class Converter:
         """Write what a reference means, for `request.arch` or as it is; see `zoomgr.Zoo.convert`."""
         check_place(out, replace=replace_other)
         name, checkpoint, plan = self._planned(ref, request)
-        return convert(out, Origin(name, sha256_of(checkpoint.path), request.arch), checkpoint, plan)
+        try:
+            origin = Origin(name, sha256_of(checkpoint.path), request.arch)
+        except OSError as error:
+            raise UnreadableCheckpointError(str(checkpoint.path), reason_of(error)) from error
+        return convert(out, origin, checkpoint, plan)
 
     def _planned(self, ref: Ref, request: Request) -> tuple[str, Checkpoint, LoadPlan]:
         if not request.arch:

@@ -279,7 +279,14 @@ def test_attributes_of_the_weights_are_kept_beside_them(tiny: Path, out: Path) -
 def test_attributes_in_a_file_are_set_where_its_weights_go(out: Path) -> None:
     """By their names there; what no layer has, or is no number, is not."""
     state = {f"bn.{name}": tensor for name, tensor in torch.nn.BatchNorm2d(4).state_dict().items()}
-    kept = [["bn", "eps", 0.5], ["bn", "__class__", 1], ["gone", "eps", 0.25], ["bn", "eps", "x"], "y"]
+    kept = [
+        ["bn", "eps", 0.5],
+        ["bn", "_version", 9],
+        ["bn", "__class__", 1],
+        ["gone", "eps", 0.25],
+        ["bn", "eps", "x"],
+        "y",
+    ]
     save_file(state, out, {"zoomgr.attributes": json.dumps(kept)})
     net = torch.nn.ModuleDict({"backbone": torch.nn.ModuleDict({"bn": torch.nn.BatchNorm2d(4)})})
 
