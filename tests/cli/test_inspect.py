@@ -9,15 +9,19 @@ import torch
 from cli.saying import Say, on_terminal
 from safetensors.torch import save_file
 
+NORM = {
+    "weight": torch.ones(8),
+    "running_mean": torch.ones(8),
+    "num_batches_tracked": torch.tensor(1),
+}
+
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
     """What a training script has saved of three blocks, twice."""
     state: dict[str, torch.Tensor] = {"module.stem.weight": torch.ones(8, 3)}
     for number in range(3):
-        norm = f"module.blocks.{number}.norm"
-        state[f"{norm}.weight"], state[f"{norm}.running_mean"] = torch.ones(8), torch.ones(8)
-        state[f"{norm}.num_batches_tracked"] = torch.tensor(1)
+        state |= {f"module.blocks.{number}.norm.{name}": tensor for name, tensor in NORM.items()}
     saved = {"state_dict": state, "state_dict_ema": dict(state), "epoch": 3, "optimizer": {"lr": 0.1}}
     torch.save(saved, tmp_path / "small.pth")
     return tmp_path / "small.pth"
@@ -72,8 +76,10 @@ def test_texts_of_the_file_are_shown_inert_and_not_without_end(zoomgr: Say, tmp_
     assert len(told.err) < 400
 
 
-def test_on_a_narrow_terminal_no_line_of_the_tree_is_wrapped(small: Path) -> None:
+def test_on_a_narrow_terminal_no_line_of_the_tree_is_wrapped(tmp_path: Path) -> None:
     """Unless whole lines are asked for; in a list the key gets a line of its own."""
+    small = tmp_path / "small.safetensors"
+    save_file({f"blocks.0.norm.{name}": tensor for name, tensor in NORM.items()}, small)
     with on_terminal("inspect", small, "--tree", "--quiet", columns=50) as run:
         assert run.finish() == 0
     assert max(map(len, run.screen.splitlines())) == 50
