@@ -6,10 +6,11 @@ complex number, 3 an array without dimensions; arrays of more than 1 GiB are map
 
 from __future__ import annotations
 
-import mmap
+import io
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from zoomgr_formats.faults import package, refused
 from zoomgr_formats.values import Kind, dotted, read_tensor, reader
@@ -22,6 +23,8 @@ _CHUNKED = "__msgpack_chunked_array__"
 _MAX_LIST = 1 << 16  # shapes and tuples of arrays; a list costs memory for what it only announces
 _MAX_MAP = 1 << 20
 _MAX_TEXT_BYTES = 64 << 20
+_MAX_ARRAY_BYTES = (1 << 31) - 1  # Flax cuts arrays at 1 GiB; the package knows no more either
+_PIECE_BYTES = 1 << 20
 _MAX_DEPTH = 64
 _MAX_KEY_BYTES = 31
 _SAFETENSORS_HEAD = slice(8, 9)
@@ -44,9 +47,7 @@ class FlaxFormat:
         """Its mapping, the tensors in memory: none of them lies where a processor could read it."""
         msgpack = package("msgpack", "a Flax checkpoint")
         with refused(path), path.open("rb") as file:
-            # A map of the file costs no memory of ours; each array is copied out of it once.
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                saved = _unpacked(msgpack, content, lambda code, data: _extension(msgpack, code, data))
+            saved = _unpacked(msgpack, file, path.stat().st_size, partial(_extension, msgpack))
             if not isinstance(saved, dict):
                 raise ValueError("it is no mapping of names to tensors")  # noqa: TRY004 (a fault of the file)
             return _joined(saved, 0)
@@ -61,9 +62,12 @@ def _first_key(first_bytes: bytes) -> int:
     return begins if b"\xa1" <= first_bytes[begins : begins + 1] <= b"\xbf" else 0
 
 
-def _unpacked(msgpack: Any, content: Any, extension: Callable[[int, bytes], Any]) -> Any:
-    return msgpack.unpackb(
-        content,
+def _unpacked(msgpack: Any, file: BinaryIO, size_bytes: int, extension: Callable[[int, bytes], Any]) -> Any:
+    """What a file holds; read piece by piece, so that no more than one array is there twice."""
+    unpacker = msgpack.Unpacker(
+        file,
+        read_size=_PIECE_BYTES,
+        max_buffer_size=min(size_bytes + 2 * _PIECE_BYTES, _MAX_ARRAY_BYTES),
         ext_hook=extension,
         raw=False,
         strict_map_key=False,
@@ -71,11 +75,15 @@ def _unpacked(msgpack: Any, content: Any, extension: Callable[[int, bytes], Any]
         max_map_len=_MAX_MAP,
         max_str_len=_MAX_TEXT_BYTES,
     )
+    found = unpacker.unpack()
+    if unpacker.tell() != size_bytes:
+        raise ValueError(f"behind its mapping are {size_bytes - unpacker.tell():,} more bytes")
+    return found
 
 
 def _extension(msgpack: Any, code: int, data: bytes) -> Any:
     if code in {_ARRAY, _SCALAR}:
-        shape, kind, values = _unpacked(msgpack, data, _no_extension)
+        shape, kind, values = _unpacked(msgpack, io.BytesIO(data), len(data), _no_extension)
         return _tensor(shape, kind, values)
     return "a complex number" if code == _COMPLEX else _no_extension(code, data)
 

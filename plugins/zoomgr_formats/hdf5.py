@@ -102,7 +102,7 @@ def opened(path: Path, *, mapped: bool) -> Iterator[Hdf5]:
         ValueError: it points out of itself, or would become larger than it may.
     """
     # Without a lock: a file of the cache may lie on a disk that can only be read, or has no locks.
-    with package("h5py", "an HDF5 file").File(path, "r", locking=False) as content:
+    with _h5py_file(path, locking=False) as content:
         yield Hdf5(path, content, Values(path, mapped=mapped), 0)
 
 
@@ -110,8 +110,13 @@ def opened(path: Path, *, mapped: bool) -> Iterator[Hdf5]:
 def opened_inside(path: Path, file: IO[bytes], begin: int | None, *, mapped: bool) -> Iterator[Hdf5]:
     """The same of a file in an archive, `begin` bytes from its begin; None when it is compressed."""
     values = None if begin is None else Values(path, mapped=mapped)
-    with package("h5py", "an HDF5 file").File(file, "r") as content:
+    with _h5py_file(file) as content:
         yield Hdf5(path, content, values, begin or 0)
+
+
+def _h5py_file(file: Any, **how: Any) -> Any:
+    # Each chunk is read once: a cache of them, one for each dataset, would hold the file a second time.
+    return package("h5py", "an HDF5 file").File(file, "r", rdcc_nbytes=0, **how)
 
 
 def _linked(group: Any, name: str, path: str) -> Any:

@@ -59,7 +59,7 @@ def _saved(path: Path, tree: Any) -> Path:
         (_array((-1,), "float32", b""), "shape"),
         (_array((1,), "float7", b"1"), "float7"),
         (_array("ab", "float32", b""), "no shape"),
-        (msgpack.ExtType(1, b"\x93"), "incomplete"),
+        (msgpack.ExtType(1, b"\x93"), "cut or damaged"),
         (msgpack.ExtType(9, b"x"), "extension 9"),
         (_chunked([3], {"0": _array((2,), "uint8", b"ab")}), "chunks"),
         (_chunked([3], {"0": _array((1,), "uint8", b"a"), "1": _array((1,), "int16", b"ab")}), "chunks"),
