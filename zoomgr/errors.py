@@ -552,9 +552,7 @@ class UnreadableCheckpointError(IntegrityError):
         yield "reason", self.reason
 
     def hint(self) -> str:
-        return (
-            "known are torch .pth (zip and old format) and safetensors; zoomgr plugins lists further formats"
-        )
+        return "known are torch's files, safetensors and shards of both; zoomgr plugins lists further formats"
 
 
 class UnsafeCheckpointError(IntegrityError):

@@ -20,7 +20,7 @@ _OPERATORS = re.compile(r"[\s()]+(?:and|or)[\s()]+")  # of SPDX expressions; a W
 _TORCH = ("torch-zip", "torch-legacy", "torchscript")
 _BY_SUFFIX = {".safetensors": ("safetensors",)} | dict.fromkeys((".pth", ".pt", ".ckpt"), _TORCH)
 """Formats that a file of such a name can be, but for formats of plugins."""
-BUILT_IN_FORMATS = ("safetensors", *_TORCH)
+BUILT_IN_FORMATS = ("safetensors", *_TORCH, "safetensors-index", "torch-index")
 
 
 @dataclass(frozen=True, slots=True)

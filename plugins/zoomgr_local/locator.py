@@ -19,6 +19,9 @@ from zoomgr.api import (
     reason_of,
 )
 
+_INDEX = "*.index.json"
+"""Of a checkpoint in several files; a folder means the one that it has."""
+
 
 class LocalLocator:
     """Makes cards of local files."""
@@ -54,6 +57,8 @@ def _only_match(pattern: str) -> Path:
     home_put_in = os.path.expanduser(pattern)  # noqa: PTH111 [Path raises where there is no such user]
     if _size_of(Path(home_put_in)) is not None:  # before globbing: brackets may be part of a name
         return Path(home_put_in)
+    if os.path.isdir(home_put_in):  # noqa: PTH112 [False, too, for what no path can be]
+        home_put_in = os.path.join(glob.escape(home_put_in), _INDEX)  # noqa: PTH118 [as above]
     matches = sorted(name for name in _globbed(home_put_in) if _size_of(Path(name)) is not None)
     match matches:
         case [only]:

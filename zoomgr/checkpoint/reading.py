@@ -6,18 +6,32 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from zoomgr.checkpoint.index import Index, Stored
 from zoomgr.checkpoint.record import Checkpoint, Contents, Saved, specs_of
 from zoomgr.checkpoint.safetensors import SafetensorsFormat
+from zoomgr.checkpoint.shards import INDEXES, SafetensorsIndexFormat
 from zoomgr.checkpoint.torch_files import TorchLegacyFormat, TorchScriptFormat, TorchZipFormat
 from zoomgr.checkpoint.unwrap import Unwrapped, unwrap
 from zoomgr.errors import UnreadableCheckpointError, reason_of
 from zoomgr.hookspecs import CheckpointFormat
 from zoomgr.records import TensorSpec
 
-BUILT_IN = (TorchScriptFormat(), TorchZipFormat(), SafetensorsFormat(), TorchLegacyFormat())
+
+class _OwnFormat(CheckpointFormat, Protocol):
+    """A format of ours: it can also be read without a map."""
+
+    def read_copied(self, path: Path) -> Mapping[str, Any]: ...
+
+
+BUILT_IN: tuple[_OwnFormat, ...] = (
+    TorchScriptFormat(),
+    TorchZipFormat(),
+    SafetensorsFormat(),
+    TorchLegacyFormat(),
+    *INDEXES,
+)
 
 _FIRST_BYTES = 64
 
@@ -59,12 +73,12 @@ def inspect(path: Path, formats: Sequence[CheckpointFormat] = ()) -> Contents:
     Raises:
         UnreadableCheckpointError, UnsafeCheckpointError: as `read`.
     """
-    index = index_of(path, formats)
-    if index is None:
+    told = _told(path, format_of(path, formats))
+    if told is None:
         whole = read(path, formats)
         return Contents(path, whole.format, whole.specs, whole.metadata, whole.wrappers)
-    specs = tuple(TensorSpec(name, one.shape, one.dtype) for name, one in index.tensors.items())
-    return Contents(path, index.format, specs, index.metadata, index.wrappers)
+    specs = tuple(TensorSpec(name, one.shape, one.dtype) for name, one in told.tensors.items())
+    return Contents(path, told.format, specs, told.metadata, told.wrappers)
 
 
 def index_of(path: Path, formats: Sequence[CheckpointFormat] = ()) -> Index | None:
@@ -74,14 +88,19 @@ def index_of(path: Path, formats: Sequence[CheckpointFormat] = ()) -> Index | No
         UnreadableCheckpointError: no format knows it.
     """
     chosen = format_of(path, formats)
-    if not isinstance(chosen, TorchZipFormat | SafetensorsFormat):
+    told = None if chosen in INDEXES else _told(path, chosen)  # an index: the values lie in other files
+    return told if told and all(one.is_aligned for one in told.tensors.values()) else None
+
+
+def _told(path: Path, chosen: CheckpointFormat) -> Index | None:
+    """What a file says of its tensors, without torch; None when it does not, or when `read` must judge it."""
+    if not isinstance(chosen, TorchZipFormat | SafetensorsFormat | SafetensorsIndexFormat):
         return None
     # zipfile, zlib and struct raise whatever the bytes provoke; `read` says what is wrong, or knows better.
     with suppress(Exception):
         saved = chosen.stored(path)
         found = _unwrapped(path, saved, lambda value: isinstance(value, Stored))
-        if all(one.is_aligned for one in found.tensors.values()):
-            return Index(chosen.name, found.tensors, _metadata(found, saved), found.wrappers)
+        return Index(chosen.name, found.tensors, _metadata(found, saved), found.wrappers)
     return None
 
 
