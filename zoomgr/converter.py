@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +31,9 @@ from zoomgr.resolve import Ref, Resolver
 if TYPE_CHECKING:
     from zoomgr.checkpoint import Checkpoint
 
+_INDEX = "-index"
+"""What formats are called whose files name others, with the tensors."""
+
 _OURS = "zoomgr."
 """What the keys of our own texts begin with."""
 
@@ -43,11 +46,13 @@ class Origin:
         ref: of the checkpoint.
         digest: whole sha256 of its file.
         arch: FAMILY/NAME of the architecture whose keys the new file has; empty for the checkpoint's own.
+        shards: where that file only names those with the tensors, their digests by name.
     """
 
     ref: str
     digest: Digest
     arch: str = ""
+    shards: Mapping[str, Digest] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -104,7 +109,7 @@ class Converter:
         check_place(out, replace=replace_other)
         name, checkpoint, plan = self._planned(ref, request)
         try:
-            origin = Origin(name, sha256_of(checkpoint.path), request.arch)
+            origin = Origin(name, sha256_of(checkpoint.path), request.arch, _shards(checkpoint))
         except OSError as error:
             raise UnreadableCheckpointError(str(checkpoint.path), reason_of(error)) from error
         return convert(out, origin, checkpoint, plan)
@@ -117,6 +122,14 @@ class Converter:
             return str(card.ref), checkpoint, same_keys(checkpoint, request.ignore)
         prepared = self._loader.prepare(ref, weights=True, request=request)
         return prepared.ref, cast("Checkpoint", prepared.checkpoint), prepared.plan
+
+
+def _shards(checkpoint: Checkpoint) -> dict[str, Digest]:
+    """Digests of the files beside an index, which has been read, and names nothing else; OSError as ever."""
+    if not checkpoint.format.endswith(_INDEX):
+        return {}
+    names = dict.fromkeys(json.loads(checkpoint.path.read_bytes())["weight_map"].values())
+    return {name: sha256_of(checkpoint.path.with_name(name)) for name in names}
 
 
 def _check_keys_stay(request: Request) -> None:
@@ -172,9 +185,10 @@ def _texts(origin: Origin, checkpoint: Checkpoint, plan: LoadPlan) -> dict[str, 
         "version": version("zoomgr"),
         "source": origin.name,
         "source_sha256": origin.digest.hex,
+        "source_shards": _compact({name: shard.hex for name, shard in origin.shards.items()}),
         "arch": origin.arch,
-        "plan": _compact(_account(plan)) if origin.arch else "",
-        "before": _compact(before) if before else "",
+        "plan": _compact(_account(plan) if origin.arch else {}),
+        "before": _compact(before),
     }
     attributes = dumped(plan.attributes) or before.get(KEY, "")
     kept = {KEY: attributes} if attributes else {}
@@ -194,5 +208,5 @@ def _account(plan: LoadPlan) -> dict[str, Any]:
     }
 
 
-def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
+def _compact(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":")) if value else ""

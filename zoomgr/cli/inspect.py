@@ -62,8 +62,9 @@ def _summary(found: Contents, total: int) -> str:
     rest = f" ({total:,} parameters)" if total != values else ""
     types = Counter(spec.dtype for spec in found.specs)
     kinds = ", ".join(f"{count} {dtype}" for dtype, count in types.most_common())
-    where = f"{size(found.path.stat().st_size)}, {found.format}"
-    return f"{len(found.specs)} tensors, {values:,} values{rest}: {kinds}; {where}"
+    is_index = found.format.endswith("-index")  # the tensors lie in other files
+    where = "" if is_index else f"{size(found.path.stat().st_size)}, "
+    return f"{len(found.specs)} tensors, {values:,} values{rest}: {kinds}; {where}{found.format}"
 
 
 def _around(found: Contents) -> Iterator[str]:
