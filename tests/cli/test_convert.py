@@ -175,6 +175,24 @@ def test_old_files_are_converted_too(zoomgr: Say, tiny: Path, out: Path, how: di
     assert is_equal(load_file(out), TINY)
 
 
+def test_of_several_files_each_has_its_digest_kept(zoomgr: Say, tmp_path: Path, out: Path) -> None:
+    """That of the index says nothing of the tensors."""
+    shards = {"a.safetensors": {"stem.weight": STEM}, "b.safetensors": {"head.bias": torch.ones(2)}}
+    for name, tensors in shards.items():
+        save_file(tensors, tmp_path / name)
+    weight_map = {key: name for name, tensors in shards.items() for key in tensors}
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+
+    assert zoomgr("convert", index, "-o", out).code == 0
+
+    assert json.loads(texts(out)["zoomgr.source_shards"]) == {
+        name: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in shards
+    }
+    assert sorted(load_file(out)) == ["head.bias", "stem.weight"]
+    assert "safetensors-index" in zoomgr("inspect", index).err
+
+
 def test_what_was_converted_before_is_still_known(zoomgr: Say, tiny: Path, out: Path, tmp_path: Path) -> None:
     """The file's own texts stay, and the first digest too."""
     save_file(TINY, tmp_path / "first.safetensors", {"note": "of mine", "zoomgr.source_sha256": "abc"})
