@@ -5,6 +5,9 @@ from __future__ import annotations
 import pluggy
 
 from zoomgr.catalogue import LibraryCatalogue
+from zoomgr.checkpoint.foreign import described_pickle
+from zoomgr.checkpoint.objects import Call, Global
+from zoomgr.checkpoint.record import Saved
 from zoomgr.errors import (
     AdaptError,
     AmbiguousNameError,
@@ -127,6 +130,7 @@ __all__ = [
     "CacheEntry",
     "CacheError",
     "CacheUnwritableError",
+    "Call",
     "CannotAdaptHeadError",
     "CannotAdaptStemError",
     "CannotPredictError",
@@ -141,6 +145,7 @@ __all__ = [
     "DoesNotFitError",
     "FileChangedError",
     "Fresh",
+    "Global",
     "HeadSelect",
     "HttpBody",
     "HttpClient",
@@ -182,6 +187,7 @@ __all__ = [
     "PolicyRefusedError",
     "Preprocess",
     "Reshape",
+    "Saved",
     "SetAttribute",
     "Source",
     "Span",
@@ -209,6 +215,7 @@ __all__ = [
     "ZoomgrError",
     "causes_of",
     "close_matches",
+    "described_pickle",
     "hookimpl",
     "http_answer",
     "open_http",

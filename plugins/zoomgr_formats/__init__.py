@@ -10,6 +10,7 @@ from zoomgr_formats.keras import KerasFormat, KerasH5Format
 from zoomgr_formats.mxnet_params import MxnetFormat
 from zoomgr_formats.npz import NpzFormat
 from zoomgr_formats.onnx_files import OnnxFormat
+from zoomgr_formats.pickled_arrays import PickledArraysFormat
 
 
 @hookimpl
@@ -21,3 +22,4 @@ def zoomgr_formats() -> Iterable[CheckpointFormat]:
     yield KerasH5Format()
     yield MxnetFormat()
     yield OnnxFormat()
+    yield PickledArraysFormat()

@@ -6,7 +6,6 @@ complex number, 3 an array without dimensions; arrays of more than 1 GiB are map
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -25,6 +24,7 @@ _MAX_MAP = 1 << 20
 _MAX_TEXT_BYTES = 64 << 20
 _MAX_ARRAY_BYTES = (1 << 31) - 1  # Flax cuts arrays at 1 GiB; the package knows no more either
 _PIECE_BYTES = 1 << 20
+_MAX_HEAD_BYTES = 4096  # of an array: its shape and the name of its type
 _MAX_DEPTH = 64
 _MAX_KEY_BYTES = 31
 _SAFETENSORS_HEAD = slice(8, 9)
@@ -83,16 +83,30 @@ def _unpacked(msgpack: Any, file: BinaryIO, size_bytes: int, extension: Callable
 
 def _extension(msgpack: Any, code: int, data: bytes) -> Any:
     if code in {_ARRAY, _SCALAR}:
-        shape, kind, values = _unpacked(msgpack, io.BytesIO(data), len(data), _no_extension)
-        return _tensor(shape, kind, values)
+        return _tensor(*_array(msgpack, data))
     return "a complex number" if code == _COMPLEX else _no_extension(code, data)
+
+
+def _array(msgpack: Any, data: bytes) -> tuple[Any, Any, memoryview]:
+    """Shape, name of the type, and bytes, which are not copied out: they are what is last."""
+    head = msgpack.Unpacker(max_array_len=_MAX_LIST, strict_map_key=False)
+    head.feed(data[:_MAX_HEAD_BYTES])
+    parts = head.read_array_header()
+    shape, kind, begin = head.unpack(), head.unpack(), head.tell()
+    mark = data[begin : begin + 1]
+    size_bytes = {b"\xc4": 1, b"\xc5": 2, b"\xc6": 4}[mark]  # of the length, by MessagePack's marks of bytes
+    values = memoryview(data)[begin + 1 + size_bytes :]
+    announced = int.from_bytes(data[begin + 1 : begin + 1 + size_bytes])
+    if parts != 3 or announced != len(values):  # noqa: PLR2004 (shape, type, bytes)
+        raise ValueError("an array in it is cut or damaged")
+    return shape, kind, values
 
 
 def _no_extension(code: int, _: bytes) -> Any:
     raise ValueError(f"Flax writes no extension {code}")
 
 
-def _tensor(shape: Any, name: Any, values: bytes) -> torch.Tensor | str:
+def _tensor(shape: Any, name: Any, values: memoryview) -> torch.Tensor | str:
     if not _are_sizes(shape) or not isinstance(name, str):
         raise ValueError("an array in it has no shape or no type")
     kind = Kind(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,7 +160,7 @@ def read_tensor(
     return _typed(flat, kind, shape)
 
 
-def reader(values: bytes | bytearray | str) -> Callable[[int], bytes | memoryview]:
+def reader(values: bytes | bytearray | memoryview | str) -> Callable[[int], bytes | memoryview]:
     """Gives bytes piece by piece; those of a text are its letters in Latin-1."""
     rest = values if isinstance(values, str) else memoryview(values)
     at = 0
@@ -171,6 +172,17 @@ def reader(values: bytes | bytearray | str) -> Callable[[int], bytes | memoryvie
         return piece.encode("latin-1") if isinstance(piece, str) else piece
 
     return read
+
+
+def tensor_around(values: bytes | bytearray, kind: Kind, shape: Sequence[int]) -> torch.Tensor:
+    """A tensor that takes over the memory of bytes that nobody else has, where there is much of it."""
+    import torch
+
+    if len(values) <= _PIECE_BYTES:  # Python itself may hold on to short ones
+        return read_tensor(reader(values), kind, shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that bytes are not to be written: nobody sees them any more
+        return _typed(torch.frombuffer(values, dtype=torch.uint8), kind, shape)
 
 
 def tensor_of(array: np.ndarray[Any, Any], kind: Kind) -> torch.Tensor:
