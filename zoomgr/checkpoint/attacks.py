@@ -7,6 +7,8 @@ a server. A class that is merely unknown is not on it, nor a name that a project
 
 from __future__ import annotations
 
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+
 _SYSTEM = frozenset({
     # programs, processes, threads
     "os", "posix", "nt", "subprocess", "_posixsubprocess", "sys", "popen2", "pty", "multiprocessing",
@@ -62,7 +64,7 @@ _FUNCTIONS = frozenset({
     "operator.attrgetter", "operator.methodcaller", "operator.call", "_operator.attrgetter",
     "_operator.methodcaller", "_operator.call", "functools.reduce", "_functools.reduce", "types.CodeType",
     "types.FunctionType", "uuid._popen", "uuid._get_command_stdout", "platform.popen", "platform._syscmd_ver",
-    "commands.getoutput", "commands.getstatusoutput", "code.interact", "code.InteractiveInterpreter",
+    "code.interact", "code.InteractiveInterpreter",
     "code.InteractiveConsole", "profile.run", "profile.runctx", "profile.Profile", "trace.Trace", "yaml.load",
     "yaml.unsafe_load", "yaml.full_load", "yaml.load_all", "numpy.load", "numpy.loads", "numpy.save",
     "numpy.savez", "numpy.savetxt", "numpy.fromfile", "numpy.loadtxt", "numpy.genfromtxt", "numpy.memmap",
@@ -78,8 +80,19 @@ _FUNCTIONS = frozenset({
 
 
 def is_attack(name: str) -> bool:
-    """Whether a global, MODULE.NAME, is on the list."""
+    """Whether a global, MODULE.NAME, is on the list, by its own name or by that which it had in Python 2."""
+    return _is_listed(name) or _is_listed(_renamed(name))
+
+
+def _is_listed(name: str) -> bool:
     first, *inner = name.split(".")
     if name in _FUNCTIONS or first in _SYSTEM or not _REACHED.isdisjoint(inner):
         return True
     return any(name == package or name.startswith(f"{package}.") for package in _PACKAGES)
+
+
+def _renamed(name: str) -> str:
+    """What Python 3 makes of a name in a pickle of Python 2: `commands.Popen` is that of subprocess."""
+    module, _, rest = name.partition(".")
+    renamed = NAME_MAPPING.get((module, rest))
+    return ".".join(renamed) if renamed else f"{IMPORT_MAPPING.get(module, module)}.{rest}"
