@@ -199,6 +199,15 @@ class CheckpointFormat(Protocol):
         ...
 
 
+@runtime_checkable
+class CopyingFormat(CheckpointFormat, Protocol):
+    """A format that can also read a file into memory; without it, what it has read is copied once more."""
+
+    def read_copied(self, path: Path) -> Mapping[str, Any]:
+        """The same as `read` without a map of the file, which may be written over afterwards."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Mapped:
     """An adapter's answer. Targets it does not mention stay unfilled, sources it does not mention unused."""
@@ -273,6 +282,9 @@ class ZoomgrSpecs:
     @hookspec
     def zoomgr_formats(self) -> Iterable[CheckpointFormat]:
         """Declare checkpoint file formats beyond torch's own and safetensors.
+
+        One that maps files should be a `CopyingFormat` too: files of a user are read into memory, since they
+        may be written over.
 
         Example::
 

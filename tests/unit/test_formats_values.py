@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from zoomgr.api import CheckpointFormat, MissingPackageError, UnreadableCheckpointError
+from zoomgr.api import CopyingFormat, MissingPackageError, UnreadableCheckpointError
+from zoomgr.checkpoint import read
 from zoomgr_formats import zoomgr_formats
 from zoomgr_formats.faults import check_growth, package, refused
 from zoomgr_formats.values import ITEM_BYTES, Kind, Values, dotted, kind_of, named, tensor_of
@@ -20,8 +22,19 @@ def test_each_is_a_format_of_its_own_name() -> None:
     """The host checks the same."""
     formats = list(zoomgr_formats())
 
-    assert all(isinstance(one, CheckpointFormat) for one in formats)
+    assert all(isinstance(one, CopyingFormat) for one in formats)
     assert len({one.name for one in formats}) == len(formats)
+
+
+def test_a_file_of_a_user_is_read_into_memory_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be written over while the tensors live; and what is in memory is not copied once more."""
+    np.savez(tmp_path / "w.npz", w=np.arange(4, dtype=np.float32))
+    monkeypatch.setattr(copy, "deepcopy", pytest.fail)
+
+    found = read(tmp_path / "w.npz", tuple(zoomgr_formats()), mapped=False)
+    (tmp_path / "w.npz").write_bytes(b"")
+
+    assert found.tensors["w"].tolist() == [0.0, 1.0, 2.0, 3.0]
 
 
 @pytest.mark.parametrize("name", ITEM_BYTES)

@@ -15,7 +15,7 @@ from zoomgr.checkpoint.shards import INDEXES, SafetensorsIndexFormat
 from zoomgr.checkpoint.torch_files import TorchLegacyFormat, TorchScriptFormat, TorchZipFormat
 from zoomgr.checkpoint.unwrap import Unwrapped, unwrap
 from zoomgr.errors import UnreadableCheckpointError, reason_of
-from zoomgr.hookspecs import CheckpointFormat
+from zoomgr.hookspecs import CheckpointFormat, CopyingFormat
 from zoomgr.records import TensorSpec
 
 
@@ -62,7 +62,7 @@ def read(path: Path, formats: Sequence[CheckpointFormat] = (), *, mapped: bool =
     found = _unwrapped(path, saved, _has_values)
     metadata = _metadata(found, saved)
     tensors = {name: tensor.detach() for name, tensor in found.tensors.items()}
-    if not mapped and chosen not in BUILT_IN:
+    if not mapped and not isinstance(chosen, CopyingFormat):
         tensors = copy.deepcopy(tensors)  # in one go: tensors that share values go on sharing them
     return Checkpoint(path, chosen.name, specs_of(tensors), metadata, found.wrappers, tensors)
 
@@ -122,9 +122,10 @@ def format_of(path: Path, formats: Sequence[CheckpointFormat] = ()) -> Checkpoin
 
 
 def _saved(path: Path, chosen: CheckpointFormat, *, mapped: bool) -> Mapping[str, Any]:
-    own = next((one for one in BUILT_IN if one is chosen), None)
     try:
-        return own.read_copied(path) if own and not mapped else chosen.read(path)
+        return (
+            chosen.read(path) if mapped or not isinstance(chosen, CopyingFormat) else chosen.read_copied(path)
+        )
     except OSError as error:
         raise UnreadableCheckpointError(str(path), reason_of(error)) from error
 
