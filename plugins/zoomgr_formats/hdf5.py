@@ -69,12 +69,16 @@ class Hdf5:
         parts = itertools.takewhile(attributes.__contains__, (f"{attribute}{n}" for n in itertools.count()))
         return [text for part in parts for text in _texts(attributes, part, self._path)]
 
-    def text(self, group: str, attribute: str) -> str:
-        """The text of an attribute; empty when it is not there, or is a list."""
+    def text(self, group: str, attribute: str, most: int = _MAX_TEXT) -> str:
+        """The text of an attribute; empty when it is not there, or is a list.
+
+        Raises:
+            ValueError: it has more than `most` letters.
+        """
         attributes = self.groups[group].attrs
         if attribute not in attributes or attributes.get_id(attribute).shape != ():
             return ""
-        return _texts(attributes, attribute, self._path)[0]
+        return _texts(attributes, attribute, self._path, most)[0]
 
     def _look_through(self, group: Any, above: str, seen: set[int], depth: int) -> None:
         if depth > _MAX_DEPTH:
@@ -191,7 +195,7 @@ def _filled(dataset: Any, kind: Kind) -> torch.Tensor:
     return tensor_of(array, Kind(kind.name))
 
 
-def _texts(attributes: Any, name: str, path: Path) -> list[str]:
+def _texts(attributes: Any, name: str, path: Path, most: int = _MAX_TEXT) -> list[str]:
     identifier = attributes.get_id(name)
     count = math.prod(identifier.shape)
     if count > _MAX_TEXTS or count * identifier.dtype.itemsize > _MAX_LIST_BYTES:
@@ -201,7 +205,7 @@ def _texts(attributes: Any, name: str, path: Path) -> list[str]:
     value = attributes[name]
     values = value.reshape(-1).tolist() if hasattr(value, "reshape") else [value]
     texts = [one.decode() if isinstance(one, bytes) else str(one) for one in values]
-    if any(len(text) > _MAX_TEXT for text in texts):
+    if any(len(text) > most for text in texts):
         raise ValueError(f"its attribute {name} holds what is no name")
     return texts
 

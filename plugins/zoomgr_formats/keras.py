@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from zoomgr.api import Saved
 from zoomgr_formats.faults import refused
 from zoomgr_formats.hdf5 import MAGIC, Hdf5, opened, opened_inside
 from zoomgr_formats.values import NoTensor, dotted
@@ -23,7 +24,7 @@ from zoomgr_formats.zips import begin_of, check_members, first_name, is_stored, 
 _WEIGHTS, _CONFIG, _METADATA = "model.weights.h5", "config.json", "metadata.json"
 _OPTIMIZER = "optimizer/"
 _TOP_LEVEL = "top_level_model_weights"
-_MAX_CONFIG_BYTES = 256 << 20
+_MAX_CONFIG_BYTES = 64 << 20
 _COUNTED = re.compile(r"_\d+$")  # conv2d, conv2d_1, conv2d_2, …
 _ENDS_IN_NUMBER = re.compile(r"(\D+)(\d*)")
 _TENSORFLOW_OUTPUT = re.compile(r":\d+$")
@@ -99,18 +100,23 @@ def _read_archive(path: Path, *, mapped: bool) -> dict[str, Any]:
             seekable(archive, weights, path) as file,
             opened_inside(path, file, begin, mapped=mapped) as content,
         ):
-            beside = {name: NoTensor("file") for name in members if name != _WEIGHTS}
-            return {**_numbered(content, _order(_config(archive, members))), **beside}
+            config = _config(archive, members)
+            others = {name: NoTensor("file") for name in members if name not in {_WEIGHTS, _CONFIG}}
+            return _saved({**_numbered(content, _order(config)), **others}, config)
 
 
 def _read(path: Path, *, mapped: bool) -> dict[str, Any]:
     with refused(path), opened(path, mapped=mapped) as content:
         root = "model_weights" if "model_weights" in content.groups else ""
         if content.texts(root, "layer_names"):
-            return _listed(content, root)
+            return _saved(_listed(content, root), content.text("", "model_config", _MAX_CONFIG_BYTES))
         if any(_vars_of(group) is not None for group in content.groups):
             return _numbered(content, {})
         return dotted((path, content.value(path)) for path in content.datasets)
+
+
+def _saved(found: dict[str, Any], config: str) -> dict[str, Any]:
+    return Saved(found, {"config": config}) if config else found
 
 
 def _listed(content: Hdf5, root: str) -> dict[str, Any]:
@@ -189,15 +195,17 @@ def _variable(layer: str, number: str, count: int) -> str:
     return names[int(number)] if number in map(str, range(len(names))) else number
 
 
-def _config(archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo]) -> Any:
-    if _CONFIG not in members or members[_CONFIG].file_size > _MAX_CONFIG_BYTES:
-        return None
-    return json.loads(archive.read(_CONFIG))
+def _config(archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo]) -> str:
+    if _CONFIG not in members:
+        return ""
+    if members[_CONFIG].file_size > _MAX_CONFIG_BYTES:
+        raise ValueError(f"its configuration has {members[_CONFIG].file_size:,} bytes")
+    return archive.read(_CONFIG).decode()
 
 
-def _order(config: Any) -> dict[str, int]:
+def _order(config: str) -> dict[str, int]:
     """Places of layers by their names, those of networks in networks behind the outer one's name."""
-    return {name: place for place, name in enumerate(_layers(config, ""))}
+    return {name: place for place, name in enumerate(_layers(json.loads(config or "{}"), ""))}
 
 
 def _layers(config: Any, above: str) -> Iterator[str]:
