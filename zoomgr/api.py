@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pluggy
 
+from zoomgr.adapt.rules import RulesAdapter
 from zoomgr.catalogue import LibraryCatalogue
 from zoomgr.checkpoint.foreign import described_pickle
 from zoomgr.checkpoint.objects import Call, Global
@@ -28,6 +29,7 @@ from zoomgr.errors import (
     InvalidPlanError,
     InvalidRefError,
     InvalidRegistryError,
+    InvalidRulesError,
     InvalidSettingError,
     MissingPackageError,
     NameTakenError,
@@ -80,6 +82,7 @@ from zoomgr.hookspecs import (
     NamedSource,
     Options,
     Source,
+    TargetedAdapter,
     Transport,
 )
 from zoomgr.http import HttpBody, HttpClient, http_answer, open_http
@@ -95,6 +98,7 @@ from zoomgr.records import (
     Copy,
     Difference,
     Digest,
+    Fill,
     Fresh,
     HeadSelect,
     LoadPlan,
@@ -146,6 +150,7 @@ __all__ = [
     "DiskFullError",
     "DoesNotFitError",
     "FileChangedError",
+    "Fill",
     "Fresh",
     "Global",
     "HeadSelect",
@@ -156,6 +161,7 @@ __all__ = [
     "InvalidPlanError",
     "InvalidRefError",
     "InvalidRegistryError",
+    "InvalidRulesError",
     "InvalidSettingError",
     "LibraryCatalogue",
     "LoadPlan",
@@ -189,12 +195,14 @@ __all__ = [
     "PolicyRefusedError",
     "Preprocess",
     "Reshape",
+    "RulesAdapter",
     "Saved",
     "SetAttribute",
     "Source",
     "Span",
     "Split",
     "StemExpand",
+    "TargetedAdapter",
     "TensorSpec",
     "TooLargeError",
     "Transport",

@@ -179,6 +179,23 @@ class InvalidRegistryError(UsageError):
         return did_you_mean(self.close) or "docs/registry.md describes every key"
 
 
+class InvalidRulesError(UsageError):
+    """A file of rules that cannot be followed; `line` is 1-based, 0 when unknown."""
+
+    code = "invalid-rules"
+    path: str
+    line: int
+    problem: str
+    close: tuple[str, ...] = ()
+
+    def headline(self) -> str:
+        where = f"{self.path}:{self.line}" if self.line else self.path
+        return f"{where}: {self.problem}"
+
+    def hint(self) -> str:
+        return did_you_mean(self.close) or "docs/keymaps.md describes rules"
+
+
 class InvalidSettingError(UsageError):
     """An option, argument or environment variable with a value that cannot be used."""
 

@@ -210,17 +210,32 @@ class CopyingFormat(CheckpointFormat, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """An adapter's answer. Targets it does not mention stay unfilled, sources it does not mention unused."""
+    """An adapter's answer. Targets it does not mention stay unfilled, sources it does not mention unused.
+
+    Attributes:
+        moves: which tensor goes where.
+        attributes: hyper-parameters that belong to the weights.
+        left_out: tensors of the checkpoint that are known, and for nothing (a decoder, a table).
+        kept: tensors of the network that it computes itself when it is built.
+        elsewhere: moves to places that this network does not have; those that belong to a head which it was
+            built without are accounted for as such, the others mean nothing.
+    """
 
     moves: tuple[Move, ...]
     attributes: tuple[SetAttribute, ...] = ()
+    left_out: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    elsewhere: tuple[Move, ...] = ()
 
 
 @runtime_checkable
 class Adapter(Protocol):
     """Maps a foreign key schema onto a target's, as a pure function of names and shapes."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the registry, `match` and `--match` call it."""
+        ...
 
     def recognises(self, source: Sequence[TensorSpec]) -> bool:
         """Whether the checkpoint is of this schema, by its keys; must not be true of any other schema."""
@@ -228,6 +243,24 @@ class Adapter(Protocol):
 
     def map(self, source: Sequence[TensorSpec], target: Sequence[TensorSpec]) -> Mapped:
         """Which tensor goes where. Shapes of stem and head may differ: the planner adapts those."""
+        ...
+
+
+@runtime_checkable
+class TargetedAdapter(Adapter, Protocol):
+    """An adapter for some networks only: one schema has several where it goes to several libraries.
+
+    Attributes:
+        notes: what a user must know of such weights in such a network, and keys cannot tell.
+    """
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See above."""
+        ...
+
+    def suits(self, target: Sequence[TensorSpec]) -> bool:
+        """Whether the network is one that it is for, by its keys; asked only of what it recognises."""
         ...
 
 

@@ -473,6 +473,20 @@ class HeadSelect:
 
 
 @dataclass(frozen=True, slots=True)
+class Fill:
+    """One value all over, from no tensor: the bias of a head whose source has none."""
+
+    to: Shape
+    value: float
+
+    def shape(self, sources: tuple[Shape, ...]) -> Shape:
+        """Shape of the result; ValueError when a tensor is given."""
+        if sources:
+            raise ValueError(f"{sources} are not needed where all values are {self.value}")
+        return self.to
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """The first tensor less the second: a norm's mean takes in the bias of the convolution before it."""
 
@@ -497,7 +511,7 @@ class Chain:
         return result
 
 
-Op = Copy | Reshape | Permute | Concat | Split | StemExpand | HeadSelect | Difference | Chain
+Op = Copy | Reshape | Permute | Concat | Split | StemExpand | HeadSelect | Fill | Difference | Chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -511,7 +525,7 @@ class Move:
     @property
     def is_adapted(self) -> bool:
         """Whether values change on the way, rather than names and layout."""
-        return isinstance(self.op, StemExpand | HeadSelect | Difference)
+        return isinstance(self.op, StemExpand | HeadSelect | Fill | Difference)
 
 
 @dataclass(frozen=True, slots=True)
@@ -545,6 +559,13 @@ class LoadPlan:
 
     The law, checked here: targets(moves) and fresh partition the target's keys; sources(moves) and unused
     partition the source's keys; and every move yields the shape that its target has.
+
+    Attributes:
+        source, target: the tensors of both sides.
+        moves, fresh, unused: what becomes of them.
+        attributes: hyper-parameters that belong to the weights.
+        adapter: how keys were matched: an adapter's name, or "name".
+        notes: what a user must know of such weights in such a network, and keys cannot tell.
     """
 
     source: tuple[TensorSpec, ...]
@@ -554,6 +575,7 @@ class LoadPlan:
     unused: tuple[Unused, ...] = ()
     attributes: tuple[SetAttribute, ...] = ()
     adapter: str = "name"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         sources = {spec.name: spec for spec in self.source}
@@ -581,6 +603,7 @@ class LoadPlan:
                 *_grouped("adapted", ((move.target, str(move.op)) for move in adapted)),
                 *_grouped("fresh", ((item.target, item.reason) for item in self.fresh)),
                 *_grouped("unused", ((item.source, item.reason) for item in self.unused)),
+                *(f"note: {note}" for note in self.notes),
             ]
         )
 
@@ -658,6 +681,11 @@ class LoadReport:
     def unused(self) -> tuple[str, ...]:
         """Sources that went nowhere."""
         return tuple(item.source for item in self.plan.unused)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user must know of such weights in such a network, and keys cannot tell."""
+        return self.plan.notes
 
     def share(self, kind: Literal["loaded", "adapted", "fresh"]) -> float:
         """Part of the network's values, 0..1, that was loaded, adapted or made fresh."""

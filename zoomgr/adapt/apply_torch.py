@@ -12,6 +12,7 @@ from zoomgr.records import (
     Concat,
     Copy,
     Difference,
+    Fill,
     HeadSelect,
     LoadPlan,
     Move,
@@ -108,6 +109,8 @@ def computed(move: Move, tensors: Mapping[str, Tensor]) -> Tensor:
 def _result(op: Op, given: Sequence[Tensor]) -> Tensor:  # noqa: C901 (a case for each operation)
     import torch
 
+    if isinstance(op, Fill):
+        return torch.full(op.to, op.value)
     first, *others = given
     result: Tensor
     match op:

@@ -48,6 +48,16 @@ class Draft:
         named = (name for name in self.sources if (prefix + name).startswith(heads)) if heads else ()
         return [name for name in named if self._is_elsewhere(prefix + name)]
 
+    def of_heads_elsewhere(self, moves: Iterable[Move]) -> list[Move]:
+        """Those of the moves whose targets belong to a head which the network does not have, once each."""
+        found = (move for move in moves if self._head_of(move.target) and self._is_elsewhere(move.target))
+        return list({move.sources: move for move in found}.values())
+
+    def know(self, left_out: Iterable[str], kept: Iterable[str]) -> None:
+        """Note what an adapter leaves out, and what the network computes itself when it is built."""
+        self._unused |= {name: "left out on purpose" for name in left_out if name in self.sources}
+        self._fresh |= {name: "computed by the network" for name in kept if name in self.targets}
+
     def take(self, moves: Sequence[Move]) -> None:
         """Take each proposed move as it is, adapted, or not at all, and note why."""
         sources, targets, ignored, taken = self.sources, self.targets, self._ignored, self._moves
@@ -92,7 +102,9 @@ class Draft:
                 self._unused[name] = self._why_unused(name)
         self._check()
 
-    def planned(self, attributes: tuple[SetAttribute, ...], adapter: str) -> LoadPlan:
+    def planned(
+        self, attributes: tuple[SetAttribute, ...], adapter: str, notes: tuple[str, ...] = ()
+    ) -> LoadPlan:
         """The plan, each side in its own order.
 
         Raises:
@@ -102,9 +114,8 @@ class Draft:
         moves = [self._moves[name] for name in self.targets if name in self._moves]
         fresh = [Fresh(name, self._fresh[name]) for name in self.targets if name in self._fresh]
         unused = [Unused(name, self._unused[name]) for name in self.sources if name in self._unused]
-        return LoadPlan(
-            source, target, (*moves, *self._defects), tuple(fresh), tuple(unused), attributes, adapter
-        )
+        moves += self._defects
+        return LoadPlan(source, target, tuple(moves), tuple(fresh), tuple(unused), attributes, adapter, notes)
 
     # -- moves -----------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from zoomgr.adapt.stem import RGB_CHANNELS, check_count, policy_in
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.errors import CannotAdaptHeadError, CannotAdaptStemError, InvalidSettingError
-from zoomgr.records import Copy, HeadSelect, Move, Place, Shape, Split, StemExpand
+from zoomgr.records import Copy, Fill, HeadSelect, Move, Place, Shape, Split, StemExpand
 
 
 def places_of(name: str, texts: Sequence[str]) -> tuple[Place, ...]:
@@ -128,6 +128,8 @@ class Choice:
         match move.op:
             case Copy():
                 return Move(move.target, move.sources, HeadSelect(rows))
+            case Fill(_, value):
+                return Move(move.target, (), Fill((len(rows), *given[1:]), value))
             case Split(start, _, 0):
                 return Move(move.target, move.sources, HeadSelect(tuple(start + row for row in rows)))
         raise self._refused(f"the rows of {move.target} are made on the way ({move.op})")

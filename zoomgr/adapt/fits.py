@@ -32,6 +32,8 @@ def misfit(move: Move, sources: Mapping[str, TensorSpec], wanted: TensorSpec) ->
     if shape != wanted.shape:
         return f"{named} {shape} -> {wanted.shape}"
     given = [sources[name].dtype for name in move.sources]
+    if not given:
+        return ""
     if {kind(dtype) for dtype in given} != {kind(wanted.dtype)} and not move.target.endswith(COUNTER):
         return f"{named} {given[0]} -> {wanted.dtype}"
     return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from zoomgr.hookspecs import Adapter
+from zoomgr.hookspecs import Adapter, TargetedAdapter
 from zoomgr.records import TensorSpec
 
 
@@ -26,18 +26,29 @@ def choose_adapter(
 
     With "auto", the card's schema counts when its adapter fills the whole network. Else a checkpoint that has
     every name of the network is matched by name, whatever its card says: it was translated already. Else
-    the card's schema counts after all; else an adapter that recognises the keys, if it is the only one; else
-    names.
+    the card's schema counts after all, unless an adapter that recognises the keys fills the whole network and
+    it does not; else that adapter, if it is the only one (for such a network); else names.
     """
     if match != "auto":
         return "" if match == "name" else match
     given, wanted = {spec.name for spec in source}, {spec.name for spec in target}
     if wanted <= given:
         return schema if schema in adapters and _fills(adapters[schema], source, target) else ""
-    if schema:
+    knowing = _knowing(source, target, adapters)
+    if schema and not (knowing and _fills(adapters[knowing], source, target)):
         return schema
-    knowing = [name for name, adapter in adapters.items() if adapter.recognises(source)]
-    return knowing[0] if len(knowing) == 1 else ""
+    return knowing
+
+
+def _knowing(
+    source: Sequence[TensorSpec], target: Sequence[TensorSpec], adapters: Mapping[str, Adapter]
+) -> str:
+    """The only adapter that recognises the checkpoint, among those for such a network if there are any."""
+    knowing = {name: adapter for name, adapter in adapters.items() if adapter.recognises(source)}
+    targeted = {name: it for name, it in knowing.items() if isinstance(it, TargetedAdapter)}
+    suiting = [name for name, adapter in targeted.items() if adapter.suits(target)]
+    candidates = suiting or [name for name in knowing if name not in targeted]
+    return candidates[0] if len(candidates) == 1 else ""
 
 
 def _fills(adapter: Adapter, source: Sequence[TensorSpec], target: Sequence[TensorSpec]) -> bool:

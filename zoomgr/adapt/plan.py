@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from zoomgr.adapt.draft import Draft
 from zoomgr.adapt.stem import check_policy
 from zoomgr.adapt.wishes import Wishes
-from zoomgr.hookspecs import Adapter, Mapped
+from zoomgr.hookspecs import Adapter, Mapped, TargetedAdapter
 from zoomgr.records import LoadPlan, Move, TensorSpec
 
 __all__ = ["Wishes", "make_plan"]
@@ -43,9 +43,11 @@ def make_plan(
     check_policy(wishes.stem_policy)
     draft = Draft(source, target, what, wishes)
     mapped = adapter.map(source, target) if adapter else Mapped(_by_name(draft))
-    draft.take(mapped.moves)
+    draft.know(mapped.left_out, mapped.kept)
+    draft.take((*mapped.moves, *draft.of_heads_elsewhere(mapped.elsewhere)))
     draft.settle()
-    return draft.planned(mapped.attributes, adapter.name if adapter else "name")
+    notes = adapter.notes if isinstance(adapter, TargetedAdapter) else ()
+    return draft.planned(mapped.attributes, adapter.name if adapter else "name", notes)
 
 
 def _by_name(draft: Draft) -> tuple[Move, ...]:

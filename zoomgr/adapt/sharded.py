@@ -90,6 +90,8 @@ def _complete(
     """Each move once all its sources are there; they are let go after the last move that uses them."""
     by_source: dict[str, list[Move]] = {}
     for move in plan.moves:
+        if not move.sources:
+            yield move, {}
         for name in dict.fromkeys(move.sources):
             by_source.setdefault(name, []).append(move)
     uses = Counter({name: len(moves) for name, moves in by_source.items()})

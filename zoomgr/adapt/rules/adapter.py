@@ -1,0 +1,175 @@
+"""Rules as an adapter: a pure function of names and shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from zoomgr.adapt.rules.patterns import Pattern
+from zoomgr.adapt.rules.read import Rule, Rules, axes_of, read_rules
+from zoomgr.hookspecs import Mapped
+from zoomgr.records import (
+    Concat,
+    Copy,
+    Difference,
+    Fill,
+    Move,
+    Op,
+    Permute,
+    Reshape,
+    SetAttribute,
+    Split,
+    TensorSpec,
+)
+
+_FILLS = {"zero": 0.0, "one": 1.0}
+_Specs = Mapping[str, TensorSpec]
+
+
+@dataclass(frozen=True, slots=True)
+class RulesAdapter:
+    """What a file of rules says, see docs/keymaps.md.
+
+    Attributes:
+        name: of the adapter.
+        rules: the file's.
+    """
+
+    name: str
+    rules: Rules
+
+    @classmethod
+    def of_text(cls, text: str, where: str) -> Self:
+        """Of a file's text; `where` is its path, for errors, and its stem the name where it says none.
+
+        Raises:
+            InvalidRulesError: it cannot be used, and why.
+        """
+        rules = read_rules(text, where)
+        return cls(rules.name or Path(where).stem, rules)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user must know who loads such a checkpoint."""
+        return self.rules.notes
+
+    def recognises(self, source: Sequence[TensorSpec]) -> bool:
+        """Whether every name is there that must be, and none that must not; never for a file without such."""
+        names = {spec.name for spec in source}
+        return (
+            bool(self.rules.keys)
+            and all(pattern.any_of(names) for pattern in self.rules.keys)
+            and not any(pattern.any_of(names) for pattern in self.rules.absent)
+        )
+
+    def suits(self, target: Sequence[TensorSpec]) -> bool:
+        """Whether it is for such a network."""
+        names = {spec.name for spec in target}
+        return all(pattern.any_of(names) for pattern in self.rules.target)
+
+    def map(self, source: Sequence[TensorSpec], target: Sequence[TensorSpec]) -> Mapped:
+        """Each name by the first rule that matches it and whose target there is."""
+        given, wanted = ({spec.name: spec for spec in specs} for specs in (source, target))
+        moves: list[Move] = []
+        elsewhere: list[Move] = []
+        left: list[str] = []
+        done: set[str] = set()
+        for name in given:
+            if name in done:
+                continue
+            found = _Places(name, self.rules.rules, given, wanted)
+            moves += found.moves
+            elsewhere += found.elsewhere
+            done.update(source for move in found.moves for source in move.sources)
+            left += [name] if found.is_left_out else []
+        made, kept = self._made(wanted)
+        attributes = tuple(self._attributes(target))
+        return Mapped((*moves, *made), attributes, tuple(left), kept, tuple(elsewhere))
+
+    def _made(self, wanted: _Specs) -> tuple[tuple[Move, ...], tuple[str, ...]]:
+        """Moves without a source, and the names that the network has computed itself."""
+        moves, kept = [], []
+        for rule in self.rules.rules:
+            if rule.sources or not rule.targets[0]:
+                continue
+            for name in _named(rule.targets[0], wanted):
+                if rule.op in _FILLS:
+                    moves.append(Move(name, (), Fill(wanted[name].shape, _FILLS[rule.op])))
+                else:
+                    kept.append(name)
+        return tuple(moves), tuple(kept)
+
+    def _attributes(self, target: Sequence[TensorSpec]) -> Iterator[SetAttribute]:
+        homes = {(module, leaf) for module, _, leaf in (spec.name.rpartition(".") for spec in target)}
+        for item in self.rules.attributes:
+            having = {module for module, leaf in homes if not item.having or leaf == item.having}
+            names = [module for module in having if item.module.bound(module) is not None]
+            for module in sorted(names) if item.module.placeholders else [item.module.text]:
+                yield SetAttribute(module, item.name, item.value)
+
+
+def _named(pattern: Pattern, names: _Specs) -> list[str]:
+    return [name for name in names if pattern.bound(name) is not None]
+
+
+class _Places:
+    """Where a tensor of the checkpoint goes.
+
+    Attributes:
+        moves: for the whole rule that counts.
+        elsewhere: when none does: where it would go in a network that had the place.
+        is_left_out: a rule says that it is for nothing.
+    """
+
+    def __init__(self, name: str, rules: Sequence[Rule], given: _Specs, wanted: _Specs) -> None:
+        self.moves: list[Move] = []
+        self.elsewhere: list[Move] = []
+        self.is_left_out = False
+        for rule in rules:
+            values = next((v for v in (p.bound(name) for p in rule.sources) if v is not None), None)
+            if values is None:
+                continue
+            if not rule.targets:
+                self.is_left_out = True
+                return
+            sources = [pattern.filled(values) for pattern in rule.sources]
+            targets = [pattern.filled(values) if pattern else None for pattern in rule.targets]
+            if not all(source in given for source in sources):
+                continue
+            specs = [given[source] for source in sources if source]
+            self.moves = list(_moves(rule.op, specs, targets, wanted))
+            if self.moves:
+                return
+            self.elsewhere += [Move(target, (name,)) for target in targets if target]
+
+
+def _moves(
+    op: str, sources: Sequence[TensorSpec], targets: Sequence[str | None], wanted: _Specs
+) -> Iterator[Move]:
+    """A move for each target that there is."""
+    names = tuple(spec.name for spec in sources)
+    for number, target in enumerate(targets):
+        if target and target in wanted:
+            yield Move(target, names, _op(op, sources[0], wanted[target], number, len(targets)))
+
+
+def _op(op: str, source: TensorSpec, target: TensorSpec, number: int, parts: int) -> Op:
+    if op == "concat":
+        return Concat()
+    if op == "subtract":
+        return Difference()
+    if op == "split":
+        length = source.shape[0] // parts if source.shape else 0
+        return Split(number * length, length)
+    if axes := axes_of(op):
+        return Permute(axes)
+    is_same = source.shape == target.shape or source.numel != target.numel
+    return Copy() if is_same or not _keeps_order(source.shape, target.shape) else Reshape(target.shape)
+
+
+def _keeps_order(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether both differ by axes of size 1, or by flattening the axes behind the first."""
+    one, other = ([size for size in shape if size != 1] for shape in (given, wanted))
+    return one == other or (one[:1] == other[:1] and 2 in {len(one), len(other)})  # noqa: PLR2004 (flat)
