@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickletools
+import warnings
 from collections.abc import Callable
 from typing import IO, Any
 
@@ -45,17 +46,13 @@ def described(
     Raises:
         ValueError: it is no sound pickle, asks for what is not known, or needs more than is understood here.
     """
-    machine = _Machine(is_known, is_outside)
     try:
-        source = data if isinstance(data, bytes) else _Bounded(data, most_bytes)
-        steps = pickletools.genops(source)  # type: ignore[arg-type] # (it only reads)
-        for opcode, argument, _ in itertools.islice(steps, _MAX_STEPS):
-            if opcode.name == "STOP":
-                return machine.stack.pop()
-            machine.step(opcode.name, argument)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escape sequences in texts of the oldest protocol
+            source = data if isinstance(data, bytes) else _Bounded(data, most_bytes)
+            return _Machine(is_known, is_outside).result(source)
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise ValueError(f"its pickle is not understood: {error!r:.300}") from error
-    raise ValueError(f"its pickle has no end within {_MAX_STEPS:,} steps")
 
 
 class _Bounded:
@@ -120,6 +117,14 @@ class _Machine:
             "MEMOIZE": lambda: self._memo.__setitem__(len(self._memo), self.stack[-1]),
             "STACK_GLOBAL": lambda: self._global(".".join([self.stack.pop(-2), self.stack.pop()])),
         }
+
+    def result(self, source: Any) -> Any:
+        """What is on the stack when the pickle says that it ends."""
+        for opcode, argument, _ in itertools.islice(pickletools.genops(source), _MAX_STEPS):
+            if opcode.name == "STOP":
+                return self.stack.pop()
+            self.step(opcode.name, argument)
+        raise ValueError(f"it has no end within {_MAX_STEPS:,} steps")
 
     def step(self, name: str, argument: Any) -> None:
         """Do what one opcode says."""

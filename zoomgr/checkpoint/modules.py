@@ -9,6 +9,7 @@ from zoomgr.checkpoint.objects import Call
 from zoomgr.checkpoint.views import makes_tensor
 
 _MAX_DEPTH = 200  # of modules in modules
+_MAX_MODULES = 100_000  # far beyond any network; ends modules that hold one another over and over
 _SCRIPT = "__torch__."
 _SETS = frozenset({"builtins.set", "__builtin__.set"})
 _GRAPH_MODULE = "torch.fx.graph_module.reduce_graph_module"
@@ -39,13 +40,15 @@ class _Modules:
 
     def __init__(self, classes: dict[str, None]) -> None:
         self._classes = classes
+        self._count = 0
 
     def tensors(self, call: Any, prefix: str, depth: int) -> Named:
         """The tensors of a module and its children."""
         own, children = self.parts(call, prefix)
         self._classes[call.name] = None
-        if depth > _MAX_DEPTH:
-            raise ValueError(f"its modules are nested more than {_MAX_DEPTH} deep")
+        self._count += 1
+        if depth > _MAX_DEPTH or self._count > _MAX_MODULES:
+            raise ValueError("its modules are nested without end")
         yield from _named(own, prefix)
         for name, child in children.items():
             if child is not None:
