@@ -7,7 +7,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -230,6 +230,10 @@ def test_modules_within_themselves_end() -> None:
 class Scripted(nn.Module):
     """One whose attributes are of every kind."""
 
+    if TYPE_CHECKING:  # TorchScript does not understand it
+        table: torch.Tensor
+        scratch: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.plain = torch.ones(2)
@@ -241,7 +245,7 @@ class Scripted(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Whatever."""
-        outside = torch.cat([self.table, self.scratch]).sum()  # type: ignore[list-item] # (buffers)
+        outside = torch.cat([self.table, self.scratch]).sum()
         return torch.add(self.block(x) * self.scale, (outside + self.plain).sum(), alpha=self.sizes[0])
 
 
