@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from zoomgr.adapt.auto import plan_by
 from zoomgr.adapt.made import Made
-from zoomgr.adapt.match import choose_adapter
-from zoomgr.adapt.plan import make_plan
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.checkpoint import Checkpoint
 from zoomgr.host import PluginHost
@@ -49,11 +48,12 @@ def differ(  # noqa: PLR0913 [the two, how they are matched, and how near is nea
 
 def _plan(first: Checkpoint, second: Checkpoint, match: str, host: PluginHost) -> LoadPlan:
     """As for a network that has the second's tensors."""
-    name = choose_adapter(match, "", first.specs, second.specs, host.adapters.items)
-    return make_plan(
+    return plan_by(
+        match,
         first.specs,
         second.specs,
         what=f"{first.path.name} onto {second.path.name}",
-        adapter=host.get_adapter(name) if name else None,
+        adapters=host.adapters.items,
+        get_adapter=host.get_adapter,
         wishes=Wishes(partial=True),
     )

@@ -675,6 +675,7 @@ class UnsafeRedirectError(NetworkError):
         return "ask for the place itself, or name a mirror in registry.toml [mirrors]"
 
 
+_SHOWN_CHOICES = 6
 _TRY_AGAIN = frozenset({408, 425, 429})  # Request Timeout, Too Early (RFC 8470), Too Many Requests
 _SERVER_ERROR = 500
 
@@ -830,6 +831,32 @@ class DoesNotFitError(AdaptError):
     @staticmethod
     def _counted(names: tuple[str, ...]) -> str:
         return f"{len(names)}: {listed(names)}" if names else ""
+
+
+class AmbiguousKeysError(AdaptError):
+    """Structure, names and order leave several ways to match a checkpoint with a network.
+
+    `choices` are pairs: names of the checkpoint, and what each of them could be.
+    """
+
+    code = "ambiguous-keys"
+    what: str
+    choices: tuple[tuple[str, str], ...]
+
+    def headline(self) -> str:
+        return f"{self.what}: {len(self.choices)} sets of layers can be matched in several ways"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        for names in self.choices[:_SHOWN_CHOICES]:
+            ours, theirs = (listed(tuple(text.split(", "))) for text in names)
+            yield "ambiguous", f"{ours} could be {theirs}"
+        if len(self.choices) > _SHOWN_CHOICES:
+            yield "and", f"{len(self.choices) - _SHOWN_CHOICES} more"
+
+    def hint(self) -> str:
+        return (
+            "say which with match={NAME: NAME, ...} or a file of rules, or name an adapter (docs/mapping.md)"
+        )
 
 
 class InvalidPlanError(AdaptError):

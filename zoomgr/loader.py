@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoomgr.adapt.attributes import with_kept
+from zoomgr.adapt.auto import plan_by
 from zoomgr.adapt.declared import Origin, declare
-from zoomgr.adapt.match import choose_adapter
-from zoomgr.adapt.plan import make_plan
+from zoomgr.adapt.match import WAYS
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.errors import InvalidSettingError
 from zoomgr.garbage import give_back_heap
@@ -180,7 +180,7 @@ class Loader:
 
     def _check(self, request: Request) -> None:
         """Refuse an adapter or a device that does not exist before anything is fetched."""
-        if request.match not in {"auto", "name"}:
+        if request.match not in WAYS:
             self._host.get_adapter(request.match)
         request.place()
 
@@ -227,9 +227,16 @@ class Loader:
         from zoomgr.checkpoint import specs_of
 
         source, target = checkpoint.specs, specs_of(module.state_dict(keep_vars=True))
-        name = choose_adapter(match, card.schema, source, target, self._host.adapters.items)
-        adapter = self._host.get_adapter(name) if name else None
-        plan = make_plan(source, target, what=f"{card.ref} into {own.arch}", adapter=adapter, wishes=wishes)
+        plan = plan_by(
+            match,
+            source,
+            target,
+            what=f"{card.ref} into {own.arch}",
+            adapters=self._host.adapters.items,
+            get_adapter=self._host.get_adapter,
+            schema=card.schema,
+            wishes=wishes,
+        )
         return with_kept(plan, checkpoint.metadata, module)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -13,7 +13,7 @@ from zoomgr.records import Chain, Concat, Fill, Move, Permute, Reshape, Split, T
 Shapes = dict[str, tuple[int, ...]]
 
 
-def specs(shapes: Shapes, order: str = "registered") -> tuple[TensorSpec, ...]:
+def specs(shapes: Mapping[str, tuple[int, ...]], order: str = "registered") -> tuple[TensorSpec, ...]:
     """Tensors in the order given, sorted by name, or shuffled."""
     names = list(shapes)
     if order == "sorted":

@@ -7,6 +7,11 @@ from collections.abc import Mapping, Sequence
 from zoomgr.hookspecs import Adapter, TargetedAdapter
 from zoomgr.records import TensorSpec
 
+ALIGN = "align"
+"""Matching by structure (zoomgr/adapt/align)."""
+WAYS = ("auto", "name", ALIGN)
+"""What `match` may be besides an adapter's name."""
+
 
 def choose_adapter(
     match: str,

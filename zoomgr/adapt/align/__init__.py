@@ -11,12 +11,13 @@ moves.py      matched layers -> moves of their tensors
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from zoomgr.adapt.align.atoms import Atom, atoms_of
 from zoomgr.adapt.align.forms import in_terms_of
-from zoomgr.adapt.align.moves import moves_of, tensors_fit
+from zoomgr.adapt.align.moves import loose_pairs, moves_of, tensors_fit
 from zoomgr.adapt.align.refine import refine
 from zoomgr.adapt.align.roles import resolve
 from zoomgr.adapt.align.subtree import subtree
@@ -45,7 +46,9 @@ class Aligned:
     unused: tuple[str, ...]
 
 
-def align(source: Sequence[TensorSpec], target: Sequence[TensorSpec]) -> Aligned:
+def align(
+    source: Sequence[TensorSpec], target: Sequence[TensorSpec], *, loose: AbstractSet[str] = frozenset()
+) -> Aligned:
     """Match the layers of a checkpoint with a network's, by names and shapes.
 
     Nothing is guessed: layers are matched where they are the only ones of their shape at their place in the
@@ -54,6 +57,8 @@ def align(source: Sequence[TensorSpec], target: Sequence[TensorSpec]) -> Aligned
     Args:
         source: the checkpoint's tensors, in the file's order.
         target: the network's, in the order of its `state_dict()`.
+        loose: layers of the network, stem and head, whose counts may be others than the checkpoint's. Each is
+            matched with the only layer left that differs in nothing else; its moves are not of its shape.
 
     Raises:
         LookupError: several parts of the checkpoint could be the network; its arguments are their names.
@@ -66,18 +71,20 @@ def align(source: Sequence[TensorSpec], target: Sequence[TensorSpec]) -> Aligned
     refine(ours, theirs)
     matching = resolve(ours, theirs)
     pairs = {one: other for one, other in matching.pairs.items() if tensors_fit(given[one], wanted[other])}
+    ends = dict(loose_pairs(given, wanted, pairs, loose))
     ambiguous = tuple(
         (tuple(_name(given[at]) for at in ones), tuple(_name(wanted[at]) for at in others))
         for ones, others in matching.ambiguous
     )
     unsure = {at for _, others in matching.ambiguous for at in others}
-    filled = set(pairs.values())
+    matched = pairs | ends
+    filled = set(matched.values())
     return Aligned(
-        moves_of([(given[one], wanted[other]) for one, other in pairs.items()], source, target),
+        moves_of([(given[one], wanted[other]) for one, other in matched.items()], source, target),
         ".".join(root),
         ambiguous,
         tuple(_name(atom) for at, atom in enumerate(wanted) if at not in filled | unsure),
-        tuple(_name(atom) for at, atom in enumerate(given) if at not in pairs),
+        tuple(_name(atom) for at, atom in enumerate(given) if at not in matched),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from zoomgr.adapt.align.atoms import Atom, Part
@@ -20,6 +20,27 @@ def tensors_fit(one: Atom, other: Atom) -> bool:
     if held and len(set(_squeezed(one.main.shape))) == 1 and len(_squeezed(one.main.shape)) > 1:
         return False  # a square matrix that no layer holds may lie either way round
     return all(_fits(given[role], wanted[role].shape) for role in wanted if role in given)
+
+
+def loose_pairs(
+    given: Sequence[Atom], wanted: Sequence[Atom], pairs: Mapping[int, int], loose: AbstractSet[str]
+) -> Iterator[tuple[int, int]]:
+    """Positions of layers that differ in one count alone, where both are the only ones left for it."""
+    left = [at for at in range(len(given)) if at not in pairs]
+    filled = set(pairs.values())
+    for other, atom in enumerate(wanted):
+        if other not in filled and ".".join(atom.path) in loose:
+            fitting = [one for one in left if _differ_in_one_count(given[one], atom)]
+            if len(fitting) == 1:
+                left.remove(fitting[0])
+                yield fitting[0], other
+
+
+def _differ_in_one_count(one: Atom, other: Atom) -> bool:
+    """Whether two weights have all axes but the first equal (a head), or all but the second (a stem)."""
+    given, wanted = one.main.shape, other.main.shape
+    same = len(given) == len(wanted) > 1 and one.parts.keys() == other.parts.keys()
+    return same and (given[1:] == wanted[1:] or (given[:1], given[2:]) == (wanted[:1], wanted[2:]))
 
 
 def moves_of(
@@ -45,7 +66,7 @@ def _moves(one: Atom, other: Atom, there: set[str], wanted: AbstractSet[str]) ->
 
 
 def _op(part: Part, wanted: Shape) -> Op:
-    if part.shape == wanted:
+    if part.shape == wanted or math.prod(part.shape) != math.prod(wanted):
         return part.op
     return Reshape(wanted) if type(part.op) is Copy else Chain((part.op, Reshape(wanted)))
 

@@ -1,0 +1,68 @@
+"""The ways of matching keys, each tried in its turn. Pure: names, shapes and types only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from zoomgr.adapt.match import ALIGN, choose_adapter
+from zoomgr.adapt.plan import make_plan
+from zoomgr.adapt.wishes import Wishes
+from zoomgr.errors import AmbiguousKeysError, DoesNotFitError
+from zoomgr.hookspecs import Adapter
+from zoomgr.records import LoadPlan, TensorSpec
+
+
+def plan_by(  # noqa: PLR0913 [both sides of it, and how they are matched]
+    match: str,
+    source: Sequence[TensorSpec],
+    target: Sequence[TensorSpec],
+    *,
+    what: str,
+    adapters: Mapping[str, Adapter],
+    get_adapter: Callable[[str], Adapter],
+    schema: str = "",
+    wishes: Wishes,
+) -> LoadPlan:
+    """Plan as `match` says.
+
+    Args:
+        match: "name", "align", an adapter's name; or "auto": equal names, also under a prefix; an adapter
+            that the card names or that recognises the keys; structure, where the others do not fit.
+        source: the checkpoint's tensors.
+        target: the network's tensors.
+        what: both, for errors.
+        adapters: those there are, by name.
+        get_adapter: gives one by name, or says why there is none.
+        schema: what the checkpoint's card says of its keys.
+        wishes: what else is allowed.
+
+    Raises:
+        AdaptError: as `make_plan`; AmbiguousKeysError where structure leaves a choice.
+    """
+    if match == ALIGN:
+        return _aligned(source, target, what, wishes)
+    name = choose_adapter(match, schema, source, target, adapters)
+    adapter = get_adapter(name) if name else None
+    if match != "auto":
+        return make_plan(source, target, what=what, adapter=adapter, wishes=wishes)
+    try:
+        return make_plan(source, target, what=what, adapter=adapter, wishes=wishes)
+    except DoesNotFitError as error:
+        # With most names equal it is this network, and what is missing is what there is to say.
+        if 2 * error.matched > len(target):
+            raise
+        try:
+            return _aligned(source, target, what, wishes)
+        except DoesNotFitError:
+            raise error from None
+        except AmbiguousKeysError as ambiguous:
+            raise (error if adapter else ambiguous) from None
+
+
+def _aligned(
+    source: Sequence[TensorSpec], target: Sequence[TensorSpec], what: str, wishes: Wishes
+) -> LoadPlan:
+    from zoomgr.adapt.align.adapter import StructuralAdapter  # few loads need it
+
+    structural = StructuralAdapter(what, wishes)
+    return make_plan(source, target, what=what, adapter=structural, wishes=wishes)
