@@ -49,7 +49,7 @@ def plan_by(  # noqa: PLR0913 [both sides of it, and how they are matched]
         return make_plan(source, target, what=what, adapter=adapter, wishes=wishes)
     except DoesNotFitError as error:
         # With most names equal it is this network, and what is missing is what there is to say.
-        if 2 * error.matched > len(target):
+        if not adapter and 2 * error.matched > len(target):
             raise
         try:
             return _aligned(source, target, what, wishes)

@@ -29,9 +29,10 @@ def in_terms_of(source: Sequence[Atom], target: Sequence[Atom]) -> list[Atom]:
     for owner, parts in _projections(source).items():
         for letters in _JOINED:
             if set(letters) <= parts.keys():
-                joined = _joined(owner, letters, [parts[letter] for letter in letters])
+                apart = _without_partial_bias({letter: parts[letter] for letter in letters})
+                joined = _joined(owner, letters, list(apart.values()))
                 if joined and joined.colour in wanted:
-                    made.append(joined)
+                    made += [joined, *_biases(owner, {letter: parts[letter] for letter in letters}, apart)]
                     used |= {parts[letter].path for letter in letters}
                     break
     separate = _separate_colours(target)
@@ -56,6 +57,23 @@ def _projections(atoms: Sequence[Atom]) -> Mapping[Path, dict[str, Atom]]:
         if atom.path and "weight" in atom.parts and (letter := _LETTER.fullmatch(atom.path[-1].lower())):
             found[atom.path[:-1]][letter[1][0]] = atom
     return found
+
+
+def _without_partial_bias(parts: Mapping[str, Atom]) -> dict[str, Atom]:
+    """The same without biases, where not all have one: BEiT's and SwinV2's keys have none."""
+    if len({"bias" in atom.parts for atom in parts.values()}) == 1:
+        return dict(parts)
+    return {
+        letter: replace(atom, parts={role: part for role, part in atom.parts.items() if role != "bias"})
+        for letter, atom in parts.items()
+    }
+
+
+def _biases(owner: Path, parts: Mapping[str, Atom], apart: Mapping[str, Atom]) -> Iterator[Atom]:
+    """Those that were taken off, as the tensors of their own that they are beside a joined layer."""
+    for letter, atom in parts.items():
+        if "bias" in atom.parts and "bias" not in apart[letter].parts:
+            yield Atom((*owner, letter, "bias"), {"raw": atom.parts["bias"]}, atom.rank)
 
 
 def _joined(owner: Path, letters: str, atoms: Sequence[Atom]) -> Atom | None:
