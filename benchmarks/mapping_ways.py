@@ -1,6 +1,7 @@
 """Ways to put a state dict into a network of another library: zoomgr's, and those that people use by hand.
 
-Each takes tensors by name and the network's own, and gives the values by name that it would fill in; or raises.
+Each takes tensors by name and the network's own, and gives the values by name that it would fill in; or
+raises.
 """
 
 from __future__ import annotations
