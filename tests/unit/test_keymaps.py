@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
+import timm
 import torch
 from timm import create_model
 from torch import Tensor, nn
 
-from zoomgr.adapt.apply_torch import apply
+import zoomgr_keymaps
+from zoomgr.adapt.apply_torch import apply, computed
 from zoomgr.adapt.plan import Wishes, make_plan
-from zoomgr.api import DoesNotFitError
+from zoomgr.api import DoesNotFitError, Move, RulesAdapter
 from zoomgr.checkpoint import specs_of
 from zoomgr_keymaps import zoomgr_adapters
 from zoomgr_keymaps.efficientnet_pytorch import EfficientNetPyTorch
+from zoomgr_keymaps.renamed import caffe_blocks, without
+from zoomgr_keymaps.shipped import shipped
+from zoomgr_keymaps.stepped import merging
+
+RULES = Path(zoomgr_keymaps.__file__).with_name("rules")
 
 # EfficientNet-PyTorch's names in the order in which a block runs them: `_expand_conv` and `_bn0` where it has
 # them, `_depthwise_conv` and `_bn1`, `_project_conv` and `_bn2`.
@@ -50,8 +58,82 @@ def renamed(module: nn.Module) -> dict[str, Tensor]:
 
 
 def test_the_plugin_declares_its_adapters() -> None:
-    """By the name that the registry uses."""
-    assert [adapter.name for adapter in zoomgr_adapters()] == ["efficientnet-pytorch"]
+    """By the name that the registry uses, and each file of rules by its own."""
+    names = [adapter.name for adapter in zoomgr_adapters()]
+
+    assert names[0] == "efficientnet-pytorch"
+    assert len(names) == len(set(names)) > 50
+
+
+@pytest.mark.parametrize("path", sorted(RULES.glob("*.toml")), ids=lambda path: path.stem)
+def test_each_file_of_rules_says_its_name_and_what_it_recognises(path: Path) -> None:
+    """The file's name is the adapter's; it says what it is, and what a checkpoint must have."""
+    text = path.read_text()
+    rules = RulesAdapter.of_text(text, str(path)).rules
+
+    assert rules.name == path.stem
+    assert text.startswith("# ")
+    assert rules.keys
+    assert rules.target or path.stem in {"cadene-heads", "moco", "moco-v3"}
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet18", "vit_tiny_patch16_224", "efficientnet_b0", "swin_tiny_patch4_window7_224"]
+)
+def test_no_adapter_is_for_a_networks_own_names(name: str) -> None:
+    """What a network names itself is for other libraries' networks, never for its own."""
+    with torch.device("meta"):
+        specs = specs_of(create_model(name).state_dict())
+
+    for adapter in shipped():
+        assert not (adapter.recognises(specs) and adapter.suits(specs)), adapter.name
+
+
+def test_a_missing_file_part_is_not_taken_for_known() -> None:
+    """A deeper encoder does not fit a smaller network: its other blocks are no heads to be left out."""
+    deep = {f"encoder_q.{name}": value for name, value in create_model("resnet34").state_dict().items()}
+    deep |= {"encoder_k.conv1.weight": torch.zeros(1)}
+    target = specs_of(create_model("resnet18", num_classes=0).state_dict())
+    moco = next(adapter for adapter in shipped() if adapter.name == "moco")
+
+    assert moco.recognises(specs_of(deep))
+    with pytest.raises(DoesNotFitError, match="unexpected"):
+        make_plan(specs_of(deep), target, what="net", adapter=moco)
+
+
+def test_prefixes_are_taken_off_only_where_no_two_names_become_one() -> None:
+    """A tensor beside the network may be called as one inside."""
+    names = without("vit.", "model.")
+
+    assert list(names(["vit.a", "model.b", "c"])) == ["a", "b", "c"]
+    assert list(names(["vit.a", "a"])) == ["vit.a", "a"]
+
+
+def test_blocks_with_letters_become_numbers() -> None:
+    """As Caffe's ResNet-50 and its deeper ones write them."""
+    given = ["res2a_branch1.weight", "bn3c_branch2b.running_mean", "scale4b22_branch2a.bias", "conv1.weight"]
+
+    assert list(caffe_blocks(given)) == [
+        "res2.0.branch1.weight", "bn3.2.branch2b.running_mean", "scale4.22.branch2a.bias", "conv1.weight"
+    ]  # fmt: skip
+
+
+def test_pixels_of_a_merged_patch_are_put_into_timms_order() -> None:
+    """Against nn.Unfold, by which mmpretrain gathers them."""
+    pixels = torch.randn(1, 3, 4, 4)
+    unfolded = nn.Unfold(2, stride=2)(pixels).transpose(1, 2)
+    merge = timm.models.swin_transformer.PatchMerging(3)
+    op = merging("layers.1.downsample.reduction.weight", (6, 12), (6, 12))
+    assert op
+
+    weight = torch.randn(6, 12)
+    source = Move("w", ("w",), op)
+    with torch.no_grad():
+        merge.norm = nn.Identity()
+        merge.reduction.weight.copy_(computed(source, {"w": weight}))
+
+    expected = unfolded @ weight.T
+    torch.testing.assert_close(merge(pixels.permute(0, 2, 3, 1)).reshape(1, 4, 6), expected)
 
 
 @pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "tf_efficientnet_b0"])

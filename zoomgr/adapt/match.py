@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from zoomgr.adapt.fits import COUNTER
 from zoomgr.hookspecs import Adapter, TargetedAdapter
 from zoomgr.records import TensorSpec
 
@@ -30,7 +31,8 @@ def choose_adapter(
         adapters: those there are, by name.
 
     With "auto", the card's schema counts when its adapter fills the whole network. Else a checkpoint that has
-    every name of the network is matched by name, whatever its card says: it was translated already. Else
+    every name of the network is matched by name, whatever its card says: it was translated already; unless an
+    adapter that recognises its keys fills the whole network too: it knows what the others are. Else
     the card's schema counts after all, unless an adapter that recognises the keys fills the whole network and
     it does not; else that adapter, if it is the only one (for such a network); else names.
     """
@@ -38,7 +40,10 @@ def choose_adapter(
         return "" if match == "name" else match
     given, wanted = {spec.name for spec in source}, {spec.name for spec in target}
     if wanted <= given:
-        return schema if schema in adapters and _fills(adapters[schema], source, target) else ""
+        if schema in adapters and _fills(adapters[schema], source, target):
+            return schema
+        knowing = _knowing(source, target, adapters) if wanted < given else ""
+        return knowing if knowing and _fills(adapters[knowing], source, target) else ""
     knowing = _knowing(source, target, adapters)
     if schema and not (knowing and _fills(adapters[knowing], source, target)):
         return schema
@@ -57,4 +62,7 @@ def _knowing(
 
 
 def _fills(adapter: Adapter, source: Sequence[TensorSpec], target: Sequence[TensorSpec]) -> bool:
-    return {move.target for move in adapter.map(source, target).moves} >= {spec.name for spec in target}
+    """Whether nothing of the network would be missing."""
+    mapped = adapter.map(source, target)
+    filled = {move.target for move in mapped.moves}.union(mapped.kept)
+    return all(spec.name in filled or spec.name.endswith(COUNTER) for spec in target)
