@@ -1,8 +1,8 @@
 """zoomgr: pretrained vision models by name, their bytes proven, loaded into the network you want.
 
 Every function here is a method of a default `Zoo`, made at the first call with the settings that the
-environment then has; but for `adapt_head` and `adapt_stem`, which need none. Importing zoomgr imports no
-torch; neither does anything that needs no tensors.
+environment then has; but for `adapt_head`, `adapt_stem` and `check`, which need none. Importing zoomgr
+imports no torch; neither does anything that needs no tensors.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from zoomgr.errors import ZoomgrError
 from zoomgr.garbage import no_collection
 
 if TYPE_CHECKING:
+    from zoomgr.adapt.evidence import check
     from zoomgr.adapt.surgery import adapt_head, adapt_stem
     from zoomgr.zoo import Zoo
 
@@ -40,6 +41,7 @@ __all__ = [
     "adapt_stem",
     "add",
     "available",
+    "check",
     "convert",
     "diff",
     "load",
@@ -71,6 +73,10 @@ def __getattr__(name: str) -> Any:
         from zoomgr.zoo import Zoo
 
         return Zoo
+    if name == "check":
+        from zoomgr.adapt.evidence import check
+
+        return check
     if name in {"adapt_head", "adapt_stem"}:
         from zoomgr.adapt import surgery
 

@@ -354,6 +354,7 @@ class Zoo:
         partial: bool = False,
         ignore: Sequence[str] = (),
         broadcast: bool = False,
+        check: nn.Module | Tensor | None = None,
     ) -> LoadReport:
         """Put a checkpoint into a model of your own; on an error the model is unchanged.
 
@@ -364,12 +365,19 @@ class Zoo:
             partial: load what fits, instead of raising.
             ignore: globs of checkpoint keys that are left out.
             broadcast: as of `load_with_report`.
+            check: what the filled model is held against, see `zoomgr.check`; its answer is the report's
+                `evidence`.
         """
         from zoomgr.request import Request
 
         request = Request(match=match, partial=partial, ignore=tuple(ignore), broadcast=broadcast)
         with no_collection():
-            return self.loader.load_into(model, weights, request)
+            report = self.loader.load_into(model, weights, request)
+        if check is None:
+            return report
+        from zoomgr.adapt.evidence import check as checked
+
+        return replace(report, evidence=checked(model, check))
 
     def plan(
         self,
