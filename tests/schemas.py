@@ -174,7 +174,7 @@ def _hugging(adapter: str, kind: str, config: Mapping[str, Any], target: nn.Modu
     configuration = getattr(transformers, f"{kind}Config")(**config)
     head = more.pop("head", "ForImageClassification")
     source = getattr(transformers, f"{kind}{head}")(configuration)
-    made = pair(adapter, source, target, close=1e-4, **more)  # the eps of layer norms differ a little
+    made = pair(adapter, source, target, **more)
     return replace(made, file=_saved(source))
 
 
@@ -380,6 +380,41 @@ def _caffe_name(name: str) -> str:
     return f"{kind}{stage}{letter}_{branch}.{leaf}"
 
 
+def _caffe2() -> Pair:
+    """By its published names alone: the first convolution of a block halves, and norms have no statistics."""
+    source = _bottlenecks()
+    for path, layer in source.named_modules():
+        if isinstance(layer, nn.Conv2d) and path.startswith(("layer2", "layer3", "layer4")):
+            layer.stride = (2, 2) if path.endswith(("conv1", "downsample.0")) else (1, 1)
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eps, layer.momentum = 0.0, 0.0
+            layer.register_buffer("running_mean", None)
+            layer.register_buffer("running_var", None)
+            layer.forward = partial(_scaled, layer)  # type: ignore[method-assign]
+    names = {
+        f"blobs.{_caffe2_name(name)}": value for name, value in source.state_dict().items() if value.ndim
+    }
+    return pair("caffe2-resnet", source, _bottlenecks(), tensors=names)
+
+
+def _scaled(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    return x * norm.weight[:, None, None] + norm.bias[:, None, None]
+
+
+def _caffe2_name(name: str) -> str:
+    module, _, leaf = name.rpartition(".")
+    kind = {"weight": "s", "bias": "b"}[leaf]
+    if module in {"conv1", "bn1", "fc"}:
+        return {"conv1": "conv1_w", "bn1": f"res_conv1_bn_{kind}"}.get(module, f"fc1000_{leaf[0]}")
+    found = re.fullmatch(r"layer(\d)\.(\d+)\.(conv|bn|downsample\.)(\d)", module)
+    assert found
+    stage, block, part, number = found.groups()
+    is_shortcut = part == "downsample."
+    branch = "branch1" if is_shortcut else f"branch2{'abc'[int(number) - 1]}"
+    is_norm = part == "bn" or (is_shortcut and number == "1")
+    return f"res{int(stage) + 1}_{block}_{branch}_{f'bn_{kind}' if is_norm else 'w'}"
+
+
 def _flax(*, new: bool) -> Pair:
     """The library that is compared with is timm's own loader of such files."""
     import numpy as np
@@ -523,6 +558,7 @@ PAIRS: Mapping[str, Callable[[], Pair]] = {
     "keras vgg16": _keras_vgg16,
     "keras vgg19": _keras_vgg19,
     "caffe": _caffe,
+    "caffe2": _caffe2,
     "flax old": partial(_flax, new=False),
     "big_vision": partial(_flax, new=True),
     "cadene resnet18": lambda: pair(

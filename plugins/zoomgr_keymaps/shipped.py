@@ -29,6 +29,7 @@ _WRAPS: Mapping[str, _Wrap] = {
         lambda rules: Renamed(rules, source=_TRANSFORMERS),
     ),
     "detectron2-resnet": lambda rules: Renamed(rules, source=without("backbone.bottom_up.", "backbone.")),
+    "caffe2-resnet": lambda rules: Renamed(rules, source=without("blobs.")),
     "caffe-resnet": lambda rules: Renamed(rules, source=caffe_blocks),
     "big-vision-vit-timm": lambda rules: Stepped(Renamed(rules, source=_FLAX), heads),
     "keras-vgg16": lambda rules: Stepped(rules, unrolled),

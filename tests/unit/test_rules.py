@@ -165,6 +165,7 @@ def test_attributes_are_set_where_they_belong_and_notes_are_told() -> None:
 attribute = [
   { module = "{m*}", having = "running_mean", attribute = "eps", value = 1e-3 },
   { module = "pool", attribute = "padding", value = 0 },
+  { module = "gone", having = "weight", attribute = "eps", value = 1e-3 },
 ]"""
     rules = adapter('{from="{a*}", to="{a}"}', more=more)
     shapes: Shapes = {"bn.weight": (2,), "bn.running_mean": (2,), "conv.weight": (2,)}
