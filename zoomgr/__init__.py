@@ -10,8 +10,10 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from zoomgr.errors import ZoomgrError
 from zoomgr.garbage import no_collection
+
+with no_collection():  # what was imported before may have a full one due
+    from zoomgr.errors import ZoomgrError
 
 if TYPE_CHECKING:
     from zoomgr.adapt.evidence import check
