@@ -338,8 +338,8 @@ def _vgg_layers(counts: tuple[int, ...], last: int) -> tuple[int | str, ...]:
 
 def _keras_vgg16() -> Pair:
     counts = (2, 2, 3, 3, 3)
-    target = timm.models.VGG(_vgg_layers(counts, 16), num_classes=5)
-    return _keras("keras-vgg16", lambda: _keras_vgg(counts, 16, 4096), target, 224)
+    target = _tv_vgg(_vgg_layers(counts, 512), 512 * 49, 8)
+    return _keras("keras-vgg16", lambda: _keras_vgg(counts, 512, 8), target, 224)
 
 
 def _keras_vgg19() -> Pair:

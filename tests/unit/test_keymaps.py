@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+import torchvision
 from timm import create_model
 from torch import Tensor, nn
 
@@ -99,6 +100,22 @@ def test_a_missing_file_part_is_not_taken_for_known() -> None:
     assert moco.recognises(specs_of(deep))
     with pytest.raises(DoesNotFitError, match="unexpected"):
         make_plan(specs_of(deep), target, what="net", adapter=moco)
+
+
+def test_older_names_of_torchvisions_vit_go_to_timm_as_well() -> None:
+    """Its published files have them; for torchvision's own network another adapter knows them."""
+    vit = timm.models.VisionTransformer(64, 16, depth=1, num_heads=2, embed_dim=32, mlp_ratio=2)
+    old = torchvision.models.VisionTransformer(64, 16, 1, 2, 32, 64).state_dict()
+    names = {name: re.sub(r"mlp\.(\d)", lambda it: f"mlp.linear_{int(it[1]) // 3 + 1}", name) for name in old}
+    tensors = {names[name]: value for name, value in old.items()}
+    adapter = next(adapter for adapter in shipped() if adapter.name == "torchvision-vit-timm")
+
+    plan = make_plan(specs_of(tensors), specs_of(vit.state_dict()), what="net", adapter=adapter)
+
+    assert names.keys() != set(names.values())
+    assert adapter.recognises(plan.source)
+    assert not plan.fresh
+    assert not plan.unused
 
 
 def test_prefixes_are_taken_off_only_where_no_two_names_become_one() -> None:
