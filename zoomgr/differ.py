@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from zoomgr.adapt.auto import plan_by
 from zoomgr.adapt.made import Made
+from zoomgr.adapt.rules import Match, rules_given
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.checkpoint import Checkpoint
 from zoomgr.host import PluginHost
@@ -14,7 +15,7 @@ from zoomgr.records import LoadPlan
 
 
 def differ(  # noqa: PLR0913 [the two, how they are matched, and how near is near enough]
-    first: Checkpoint, second: Checkpoint, match: str, host: PluginHost, *, atol: float, rtol: float
+    first: Checkpoint, second: Checkpoint, match: Match, host: PluginHost, *, atol: float, rtol: float
 ) -> Comparison:
     """Compare two checkpoints, see `zoomgr.look.compare.compare`.
 
@@ -46,10 +47,10 @@ def differ(  # noqa: PLR0913 [the two, how they are matched, and how near is nea
     return replace(found, only_first=(*found.only_first, *twins))
 
 
-def _plan(first: Checkpoint, second: Checkpoint, match: str, host: PluginHost) -> LoadPlan:
+def _plan(first: Checkpoint, second: Checkpoint, match: Match, host: PluginHost) -> LoadPlan:
     """As for a network that has the second's tensors."""
     return plan_by(
-        match,
+        rules_given(match),
         first.specs,
         second.specs,
         what=f"{first.path.name} onto {second.path.name}",

@@ -68,6 +68,11 @@ def listed(names: tuple[str, ...]) -> str:
     return ", ".join(printable(name) for name in names[:SHOWN]) + more
 
 
+def counted(names: tuple[str, ...]) -> str:
+    """How many, and the first of them; empty for none."""
+    return f"{len(names)}: {listed(names)}" if names else ""
+
+
 def did_you_mean(close: tuple[str, ...]) -> str:
     """A hint from close matches, empty when there are none."""
     return f"did you mean {' or '.join(close[:3])}?" if close else ""
@@ -193,7 +198,7 @@ class InvalidRulesError(UsageError):
         return f"{where}: {self.problem}"
 
     def hint(self) -> str:
-        return did_you_mean(self.close) or "docs/keymaps.md describes rules"
+        return did_you_mean(self.close) or "docs/mapping.md describes rules"
 
 
 class InvalidSettingError(UsageError):
@@ -815,9 +820,9 @@ class DoesNotFitError(AdaptError):
         return f"{self.what}: the checkpoint does not fit the network ({self.matched} tensors match)"
 
     def facts(self) -> Iterator[tuple[str, str]]:
-        yield "missing", self._counted(self.missing)
-        yield "unexpected", self._counted(self.unexpected)
-        yield "other shape", self._counted(self.mismatched)
+        yield "missing", counted(self.missing)
+        yield "unexpected", counted(self.unexpected)
+        yield "other shape", counted(self.mismatched)
 
     def hint(self) -> str:
         if self.remedy:
@@ -827,10 +832,6 @@ class DoesNotFitError(AdaptError):
                 "nothing matches: is it the right architecture? match='ADAPTER' translates foreign key names"
             )
         return "partial=True (--partial) loads what fits and reports the rest"
-
-    @staticmethod
-    def _counted(names: tuple[str, ...]) -> str:
-        return f"{len(names)}: {listed(names)}" if names else ""
 
 
 class AmbiguousKeysError(AdaptError):
@@ -857,6 +858,80 @@ class AmbiguousKeysError(AdaptError):
         return (
             "say which with match={NAME: NAME, ...} or a file of rules, or name an adapter (docs/mapping.md)"
         )
+
+
+class LowCoverageError(AdaptError):
+    """Less of the network would be filled than was asked for, or than makes sense; it was not changed.
+
+    `coverage` and `least` are parts of the network's values, 0..1.
+    """
+
+    code = "low-coverage"
+    what: str
+    coverage: float
+    least: float
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    mismatched: tuple[str, ...]
+
+    def headline(self) -> str:
+        filled = f"{self.coverage:.2%} of the network's values would be filled"
+        return f"{self.what}: {filled}, and {self.least:.2%} are the least"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "missing", counted(self.missing)
+        yield "unexpected", counted(self.unexpected)
+        yield "other shape", counted(self.mismatched)
+
+    def hint(self) -> str:
+        return "is it the right architecture? min_coverage= (--min-coverage) says how much is enough"
+
+
+class KeyCollisionError(AdaptError):
+    """Several tensors of a checkpoint would fill one of the network.
+
+    `collisions` are names of the network, each with what would fill it.
+    """
+
+    code = "key-collision"
+    what: str
+    collisions: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def headline(self) -> str:
+        return f"{self.what}: several tensors would fill one, {len(self.collisions)} times"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        for name, sources in self.collisions[:_SHOWN_CHOICES]:
+            yield name, listed(sources)
+        if len(self.collisions) > _SHOWN_CHOICES:
+            yield "and", f"{len(self.collisions) - _SHOWN_CHOICES} more"
+
+    def hint(self) -> str:
+        return "ignore=GLOB (--ignore GLOB) leaves one of them out, or match= says which it is"
+
+
+class PositionsDivergeError(AdaptError):
+    """Two sides, matched one by one in their order, are different things at a position.
+
+    `index` counts from 0, `neighbours` are the pairs around it: (index, checkpoint, network).
+    """
+
+    code = "positions-diverge"
+    what: str
+    index: int
+    problem: str
+    neighbours: tuple[tuple[int, str, str], ...]
+
+    def headline(self) -> str:
+        return f"{self.what}: checkpoint and network part at position {self.index}: {self.problem}"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        for index, ours, theirs in self.neighbours:
+            sign = "≠" if index == self.index else "="
+            yield f"{index}", f"{ours}  {sign if index <= self.index else '?'}  {theirs}"
+
+    def hint(self) -> str:
+        return "ignore=GLOB (--ignore GLOB) leaves out what has no counterpart; partial=True stops there"
 
 
 class InvalidPlanError(AdaptError):

@@ -219,6 +219,7 @@ class Mapped:
         kept: tensors of the network that it computes itself when it is built.
         elsewhere: moves to places that this network does not have; those that belong to a head which it was
             built without are accounted for as such, the others mean nothing.
+        notes: what a user must know of this checkpoint in this network.
     """
 
     moves: tuple[Move, ...]
@@ -226,6 +227,7 @@ class Mapped:
     left_out: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     elsewhere: tuple[Move, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @runtime_checkable

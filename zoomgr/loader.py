@@ -14,6 +14,7 @@ from zoomgr.adapt.attributes import with_kept
 from zoomgr.adapt.auto import plan_by
 from zoomgr.adapt.declared import Origin, declare
 from zoomgr.adapt.match import WAYS
+from zoomgr.adapt.rules import MAPPING, RULES, Match, rules_given
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.errors import InvalidSettingError
 from zoomgr.garbage import give_back_heap
@@ -21,7 +22,7 @@ from zoomgr.hookspecs import CheckpointFormat
 from zoomgr.host import PluginHost
 from zoomgr.kept import Kept
 from zoomgr.ranks import Ranks, ranks_for
-from zoomgr.records import Digest, Fresh, LoadPlan, LoadReport, ModelCard, StemExpand
+from zoomgr.records import STRUCTURE_ONLY, Digest, Fresh, LoadPlan, LoadReport, ModelCard, StemExpand
 from zoomgr.request import Meant, Request, meant
 from zoomgr.resolve import Ref, Resolver
 
@@ -57,6 +58,7 @@ class Prepared:
         plan: for the two of them.
         clock: seconds so far.
         origin: to be kept with the module; None for the caller's.
+        proof: as of `LoadReport`.
     """
 
     ref: str
@@ -67,6 +69,7 @@ class Prepared:
     plan: LoadPlan
     clock: Clock
     origin: Origin | None = None
+    proof: str = STRUCTURE_ONLY
 
 
 class Loader:
@@ -121,7 +124,7 @@ class Loader:
         """All that comes before a change: the file is fetched and read, the module built, the plan made."""
         clock, ranks = Clock(), ranks or ranks_for(request.broadcast)
         with clock.stage("resolve"):
-            ranks.agreed(lambda: self._check(request))
+            request = ranks.agreed(lambda: self._checked(request))
             cards = ranks.cards(lambda: self._resolved(ref, weights, request))
             wanted = ranks.agreed(lambda: meant(request, card=cards[1], own=cards[2]))
             if not weights and wanted.wishes.classes:
@@ -152,7 +155,8 @@ class Loader:
             with clock.stage("build"):
                 module = build()
             origin = replace(wanted.origin, ref="", labels=())
-            return Prepared(str(card.ref), None, module, build, None, _all_fresh(module), clock, origin)
+            plan, proof = _all_fresh(module), "no weights"
+            return Prepared(str(card.ref), None, module, build, None, plan, clock, origin, proof)
         checkpoint, digest = read
         with clock.stage("build"):
             from zoomgr.adapt.build import skip_init
@@ -161,7 +165,8 @@ class Loader:
                 module = build()
         with clock.stage("plan"):
             plan = self._plan(checkpoint, module, filled, own, wanted.wishes, request.match)
-        return Prepared(str(filled.ref), digest, module, build, checkpoint, plan, clock, wanted.origin)
+        proof = _proof(plan, filled, own)
+        return Prepared(str(filled.ref), digest, module, build, checkpoint, plan, clock, wanted.origin, proof)
 
     def prepare_into(
         self, model: nn.Module, weights: Ref, request: Request, ranks: Ranks | None = None
@@ -169,20 +174,23 @@ class Loader:
         """The same for a module that the caller has built."""
         clock, ranks = Clock(), ranks or ranks_for(request.broadcast)
         with clock.stage("resolve"):
-            ranks.agreed(lambda: self._check(request))
+            request = ranks.agreed(lambda: self._checked(request))
             (card,) = ranks.cards(lambda: (self._resolver.resolve(weights),))
         checkpoint, digest = ranks.checkpoint(lambda: self._read(card, clock))
         own = ModelCard(card.ref, arch=type(model).__name__)
-        wishes = Wishes(partial=request.partial, ignore=request.ignore)
+        wishes = Wishes(partial=request.partial, ignore=request.ignore, min_coverage=request.least_coverage)
         with clock.stage("plan"):
             plan = ranks.agreed(lambda: self._plan(checkpoint, model, card, own, wishes, request.match))
-        return Prepared(str(card.ref), digest, model, None, checkpoint, plan, clock)
+        proof = _proof(plan, card, own)
+        return Prepared(str(card.ref), digest, model, None, checkpoint, plan, clock, proof=proof)
 
-    def _check(self, request: Request) -> None:
-        """Refuse an adapter or a device that does not exist before anything is fetched."""
-        if request.match not in WAYS:
-            self._host.get_adapter(request.match)
+    def _checked(self, request: Request) -> Request:
+        """With the rules that it names; refuses what does not exist before anything is fetched."""
+        match = rules_given(request.match)
+        if isinstance(match, str) and match not in WAYS:
+            self._host.get_adapter(match)
         request.place()
+        return replace(request, match=match)
 
     def _builder(
         self, own: ModelCard, card: ModelCard, wanted: Meant, request: Request
@@ -221,14 +229,14 @@ class Loader:
         card: ModelCard,
         own: ModelCard,
         wishes: Wishes,
-        match: str,
+        match: Match,
     ) -> LoadPlan:
         """Plan strictly, but for the stem and the head where the caller has asked for others."""
         from zoomgr.checkpoint import specs_of
 
         source, target = checkpoint.specs, specs_of(module.state_dict(keep_vars=True))
         plan = plan_by(
-            match,
+            rules_given(match),
             source,
             target,
             what=f"{card.ref} into {own.arch}",
@@ -238,6 +246,15 @@ class Loader:
             wishes=wishes,
         )
         return with_kept(plan, checkpoint.metadata, module)
+
+
+def _proof(plan: LoadPlan, card: ModelCard, own: ModelCard) -> str:
+    """Why the network should compute what its weights mean; see `LoadReport`."""
+    if plan.adapter in {"name", card.schema} and card.arch == own.arch:
+        return f"weights for {card.arch}, as their card says"
+    if plan.adapter in {*WAYS, MAPPING} or plan.adapter.startswith(RULES):
+        return STRUCTURE_ONLY
+    return f"known key schema: {plan.adapter}"
 
 
 def _carried_out(prepared: Prepared, ranks: Ranks) -> LoadReport:
@@ -254,6 +271,7 @@ def _carried_out(prepared: Prepared, ranks: Ranks) -> LoadReport:
         checkpoint.wrappers if checkpoint else (),
         prepared.clock.seconds,
         shift,
+        proof=prepared.proof,
     )
 
 

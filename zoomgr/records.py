@@ -684,6 +684,10 @@ class Evidence:
         return f"{self.verdict}: {', '.join(facts) or 'nothing to check it by'}"
 
 
+STRUCTURE_ONLY = "structure only, not proven"
+"""How far keys and shapes carry: strides, padding, eps and activations do not show in them."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoadReport:
     """What a load did.
@@ -698,6 +702,7 @@ class LoadReport:
             are zero, as a part of that response (relative L2 for pixels of unit variance); 0 when it is
             exactly kept, None when no stem was adapted, or fewer than three channels cannot show RGB.
         evidence: that the network computes what its weights mean; None where nothing was asked.
+        proof: why the network should compute what its weights mean, as far as keys tell.
     """
 
     plan: LoadPlan
@@ -707,6 +712,12 @@ class LoadReport:
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     stem_shift: float | None = None
     evidence: Evidence | None = None
+    proof: str = STRUCTURE_ONLY
+
+    @property
+    def match(self) -> str:
+        """How keys were matched: "name", "position", "align", "mapping", "rules FILE", an adapter's name."""
+        return self.plan.adapter
 
     @property
     def loaded(self) -> tuple[str, ...]:
@@ -747,7 +758,7 @@ class LoadReport:
             ("fresh", self.share("fresh")),
         )
         values = ", ".join(f"{_percent(share)} {what}" for what, share in shares if share)
-        proof = f"\n{self.evidence}" if self.evidence else ""
+        proof = f"\n{self.evidence or self.proof}"
         return f"{self.ref}: {values} of the network's values\n{self.plan}{proof}"
 
 

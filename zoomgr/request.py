@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoomgr.adapt.bands import in_ch_of, order_of
 from zoomgr.adapt.classes import chosen_classes
 from zoomgr.adapt.declared import Origin
+from zoomgr.adapt.rules import Match
 from zoomgr.adapt.stem import check_policy
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.errors import CannotAdaptHeadError, InvalidSettingError, close_matches
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     import torch
 
 HEADS = ("fresh", "keep")
+
+LEAST_OF_A_PART = 0.1
+"""Of a network's values, where a part is asked for and nobody says how much.
+
+A ResNet-50 fills half of a ResNet-101, and 7 % of a Wide-ResNet-50, whose layers only share names with it.
+"""
 
 Head = str | Sequence[int | str] | None
 """What becomes of a head: `HEADS`, classes by index or label, or None for what the count of classes asks."""
@@ -32,7 +39,7 @@ class Request:
     arch: str = ""
     num_classes: int | None = None
     in_ch: int | None = None
-    match: str = "auto"
+    match: Match = "auto"
     head: Head = None
     stem: str = "zero"
     bands: Sequence[str] = ()
@@ -41,6 +48,7 @@ class Request:
     device: str | torch.device = "cpu"
     dtype: torch.dtype | None = None
     broadcast: bool = False
+    min_coverage: float | None = None
     arch_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,6 +70,9 @@ class Request:
         if self.head is not None and not is_ordered:
             problem = "it is no list, and classes have an order"
             raise InvalidSettingError("head", repr(self.head), problem, "give a list of classes")
+        if self.min_coverage is not None and not 0 <= self.min_coverage <= 1:
+            problem = "it is no part of a whole"
+            raise InvalidSettingError("min_coverage", str(self.min_coverage), problem, "give 0 to 1")
         check_policy(self.stem)
         in_ch_of(self.bands, self.in_ch)
         if self.bands:
@@ -71,6 +82,13 @@ class Request:
     def channels(self) -> int | None:
         """Wanted input channels; None for the weights' own."""
         return in_ch_of(self.bands, self.in_ch)
+
+    @property
+    def least_coverage(self) -> float:
+        """Part of the network's values that must be filled; what is loaded whole needs no such floor."""
+        if self.min_coverage is not None:
+            return self.min_coverage
+        return LEAST_OF_A_PART if self.partial else 0.0
 
     def place(self) -> tuple[torch.device, torch.dtype | None] | None:
         """Where the model goes, and as what; None where that is how it is built.
@@ -142,6 +160,7 @@ def meant(request: Request, card: ModelCard, own: ModelCard) -> Meant:
         chosen_from=card.num_classes,
         fresh_head=request.head == "fresh",
         counts=frozenset(counts),
+        min_coverage=request.least_coverage,
     )
     return Meant(num_classes, request.channels, wishes, _origin(request, card, own, wishes, known))
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor, nn
 
+    from zoomgr.adapt.rules import Match
     from zoomgr.cache.adopt import Adoption
     from zoomgr.cache.gc import Rubbish
     from zoomgr.cache.verify import Verdict
@@ -283,11 +284,13 @@ class Zoo:
         num_classes: int | None = None,
         in_ch: int | None = None,
         weights: bool | Ref | None = True,
-        match: str = "auto",
+        match: Match = "auto",
         head: Head = None,
         stem: str = "zero",
         bands: Sequence[str] = (),
         partial: bool = False,
+        ignore: Sequence[str] = (),
+        min_coverage: float | None = None,
         device: str | torch.device = "cpu",
         dtype: torch.dtype | None = None,
         broadcast: bool = False,
@@ -304,8 +307,9 @@ class Zoo:
             in_ch: input channels; another number than the weights have adapts the stem.
             weights: True for the reference's own, False or None for random ones, or somebody else's
                 checkpoint.
-            match: "auto" (the card's adapter, else equal names, else an adapter that knows the keys), "name",
-                or an adapter's name.
+            match: "auto" (equal names, an adapter that the card names or that knows the keys, structure),
+                "name", "position", "align", an adapter's name; a mapping, of the checkpoint's names to the
+                network's; or a file of rules, X.toml (docs/mapping.md).
             head: None (the weights' own while the count of classes fits, else a fresh one), "fresh" (a new
                 one in any case), "keep" (the weights' own, or an error), or classes by index or label, in
                 any order, whose rows are copied (docs/heads.md).
@@ -313,6 +317,9 @@ class Zoo:
             bands: what each input channel is, such as ["B4", "B3", "B2", "B8"]: red, green and blue among
                 them get the trained weights, whatever their order, the others what `stem` says.
             partial: load what fits and make the rest fresh, instead of raising.
+            ignore: globs of keys, of the checkpoint or of the network, that are left out.
+            min_coverage: part of the network's values, 0..1, that must be loaded; None for a tenth with
+                `partial`, and else for whatever is accounted for.
             device: where the model goes, tensor by tensor.
             dtype: floating-point type of the model; None keeps the architecture's own.
             broadcast: only rank 0 of the `torch.distributed` process group fetches and reads; the others get
@@ -338,6 +345,8 @@ class Zoo:
                 stem,
                 bands,
                 partial,
+                _globs(ignore),
+                min_coverage=min_coverage,
                 device=device,
                 dtype=dtype,
                 broadcast=broadcast,
@@ -350,9 +359,10 @@ class Zoo:
         model: nn.Module,
         weights: Ref,
         *,
-        match: str = "auto",
+        match: Match = "auto",
         partial: bool = False,
         ignore: Sequence[str] = (),
+        min_coverage: float | None = None,
         broadcast: bool = False,
         check: nn.Module | Tensor | None = None,
     ) -> LoadReport:
@@ -363,14 +373,21 @@ class Zoo:
             weights: a reference, path or glob.
             match: as of `load_with_report`.
             partial: load what fits, instead of raising.
-            ignore: globs of checkpoint keys that are left out.
+            ignore: as of `load_with_report`.
+            min_coverage: as of `load_with_report`.
             broadcast: as of `load_with_report`.
             check: what the filled model is held against, see `zoomgr.check`; its answer is the report's
                 `evidence`.
         """
         from zoomgr.request import Request
 
-        request = Request(match=match, partial=partial, ignore=tuple(ignore), broadcast=broadcast)
+        request = Request(
+            match=match,
+            partial=partial,
+            ignore=_globs(ignore),
+            min_coverage=min_coverage,
+            broadcast=broadcast,
+        )
         with no_collection():
             report = self.loader.load_into(model, weights, request)
         if check is None:
@@ -387,18 +404,30 @@ class Zoo:
         num_classes: int | None = None,
         in_ch: int | None = None,
         weights: bool | Ref | None = True,
-        match: str = "auto",
+        match: Match = "auto",
         head: Head = None,
         stem: str = "zero",
         bands: Sequence[str] = (),
         partial: bool = False,
+        ignore: Sequence[str] = (),
+        min_coverage: float | None = None,
         **arch_kwargs: Any,
     ) -> LoadPlan:
         """What `load_with_report`, or `load_into` a module, would do; fetches the weights, loads nothing."""
         from zoomgr.request import Request
 
         request = Request(
-            arch, num_classes, in_ch, match, head, stem, bands, partial, arch_kwargs=arch_kwargs
+            arch,
+            num_classes,
+            in_ch,
+            match,
+            head,
+            stem,
+            bands,
+            partial,
+            _globs(ignore),
+            min_coverage=min_coverage,
+            arch_kwargs=arch_kwargs,
         )
         if isinstance(model_or_ref, Ref):
             return self.loader.prepare(model_or_ref, weights, request).plan
@@ -418,7 +447,7 @@ class Zoo:
         to: str = "",
         num_classes: int | None = None,
         in_ch: int | None = None,
-        match: str = "auto",
+        match: Match = "auto",
         partial: bool = False,
         ignore: Sequence[str] = (),
         replace: bool = False,
@@ -443,12 +472,12 @@ class Zoo:
         from zoomgr.converter import Converter
         from zoomgr.request import Request
 
-        request = Request(to, num_classes, in_ch, match, partial=partial, ignore=tuple(ignore))
+        request = Request(to, num_classes, in_ch, match, partial=partial, ignore=_globs(ignore))
         converter = Converter(self.host, self._resolver, self.file)
         return converter.convert(ref, Path(out), request, replace_other=replace)
 
     def diff(
-        self, first: Ref, second: Ref, *, atol: float = 0.0, rtol: float = 0.0, match: str = "name"
+        self, first: Ref, second: Ref, *, atol: float = 0.0, rtol: float = 0.0, match: Match = "name"
     ) -> Comparison:
         """Compare two checkpoints: keys, shapes, types and values, one tensor at a time.
 
@@ -556,6 +585,11 @@ class Zoo:
         prepare = self.preprocess(card)
         names = class_names(card.labels, card.num_classes or 0)
         return predict(self.load(card), prepare, opened, names, top=top)
+
+
+def _globs(ignore: Sequence[str]) -> tuple[str, ...]:
+    """One text is one glob, not as many as it has letters."""
+    return (ignore,) if isinstance(ignore, str) else tuple(ignore)
 
 
 def _why_no_classifier(card: ModelCard) -> str:

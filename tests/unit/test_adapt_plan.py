@@ -13,6 +13,8 @@ from zoomgr.errors import (
     DoesNotFitError,
     InvalidPlanError,
     InvalidSettingError,
+    KeyCollisionError,
+    LowCoverageError,
 )
 from zoomgr.hookspecs import Mapped
 from zoomgr.records import (
@@ -296,7 +298,6 @@ def test_only_a_plain_copy_can_be_a_stem() -> None:
 @pytest.mark.parametrize(
     "moves",
     [
-        (Move("a", ("a",)), Move("a", ("b",))),  # a target twice
         (Move("a", ("a",)), Move("b", ("b",)), Move("c", ("a",))),  # an unknown target
         (Move("a", ("a",)), Move("b", ("c",))),  # an unknown source
     ],
@@ -307,6 +308,51 @@ def test_a_defective_adapter_is_reported(moves: tuple[Move, ...]) -> None:
 
     with pytest.raises(InvalidPlanError):
         make_plan(both, both, what="net", adapter=Fixed(moves), wishes=Wishes(partial=True))
+
+
+def test_two_sources_of_one_target_are_an_error_that_names_them() -> None:
+    """Whichever came last would win in other loaders; one of them may be ignored."""
+    both = specs({"a": (1,), "b": (1,)})
+    adapter = Fixed((Move("a", ("a",)), Move("a", ("b",))))
+
+    with pytest.raises(KeyCollisionError) as caught:
+        make_plan(both, specs({"a": (1,)}), what="net", adapter=adapter, wishes=Wishes(partial=True))
+
+    assert caught.value.collisions == (("a", ("a", "b")),)
+    plan = make_plan(both, specs({"a": (1,)}), what="net", adapter=adapter, wishes=Wishes(ignore=("b",)))
+    assert [Move("a", ("a",))] == list(plan.moves)
+
+
+@pytest.mark.parametrize(("least", "is_enough"), [(0.5, True), (0.51, False)])
+def test_less_of_the_network_than_is_demanded_is_refused_with_the_figure(
+    least: float, is_enough: bool
+) -> None:
+    """A part that is next to nothing is random weights under a pretrained name."""
+    wishes = Wishes(partial=True, min_coverage=least)
+    source, target = {"a": (4,), "b": (2, 2), "c": (1,)}, {"a": (4,), "b": (4,), "d": ()}
+
+    if is_enough:
+        assert planned({"a": (4,)}, {"a": (4,), "b": (4,)}, wishes).moves
+        return
+    with pytest.raises(LowCoverageError, match=r"44\.44%") as caught:
+        planned(source, target, wishes)
+    assert (caught.value.missing, caught.value.unexpected) == (("d",), ("c",))
+    assert caught.value.mismatched == ("b (2, 2) -> (4,)",)
+
+
+def test_numbers_of_another_sequence_are_passed_over() -> None:
+    """Layer 2 of the one is layer 3 of the other; equal shapes behind it would fill other layers."""
+    ours: Shapes = {"f.0.w": (2, 1), "f.2.w": (4, 2), "f.3.w": (4, 4), "fc.w": (3,)}
+    theirs: Shapes = {"f.0.w": (2, 1), "f.1.w": (2, 2), "f.2.w": (2, 2), "f.3.w": (4, 4), "fc.w": (3,)}
+
+    grown = planned(ours | {"f.5.w": (4, 4)}, theirs, Wishes(partial=True))
+    longer = planned(ours, ours | {"f.4.w": (4, 4)}, Wishes(partial=True))
+
+    assert [move.target for move in grown.moves] == ["f.0.w", "fc.w"]
+    assert reasons(grown)["f.3.w"] == "numbers of another sequence"
+    assert "are passed over" in grown.notes[0]
+    assert [*ours] == [move.target for move in longer.moves]
+    assert not longer.notes
 
 
 def test_a_plan_with_a_wrong_shape_cannot_be_made() -> None:

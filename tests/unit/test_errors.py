@@ -20,7 +20,10 @@ SAMPLES: dict[str, Any] = {
     "int | None": 404,
     "float | None": 1.5,
     "str": "some text",
+    "float": 0.25,
     "tuple[str, ...]": ("one", "two"),
+    "tuple[tuple[str, tuple[str, ...]], ...]": (("one", ("two", "three")),),
+    "tuple[tuple[int, str, str], ...]": ((7, "one", "two"),),
     "tuple[tuple[str, str], ...]": (("https://u:p@h/x?token=t", "refused"),),
 }
 
@@ -154,7 +157,10 @@ def test_an_error_is_text_that_commands_no_terminal(kind: type[ZoomgrError]) -> 
         "int | None": 404,
         "float | None": 1.5,
         "str": nasty,
+        "float": 0.25,
         "tuple[str, ...]": (nasty, nasty),
+        "tuple[tuple[str, tuple[str, ...]], ...]": ((nasty, (nasty, nasty)),),
+        "tuple[tuple[int, str, str], ...]": ((7, nasty, nasty),),
         "tuple[tuple[str, str], ...]": ((nasty, nasty),),
     }
     error = kind(*(samples[text] for text in types(kind).values()))

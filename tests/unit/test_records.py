@@ -163,5 +163,6 @@ def test_a_report_counts_values_rather_than_tensors() -> None:
     assert str(report) == (
         "x: 80.0% loaded, 20.0% fresh of the network's values\n"
         "1 of 2 tensors loaded, keys matched by name\n"
-        "1 fresh (head): fresh"
+        "1 fresh (head): fresh\n"
+        "structure only, not proven"
     )

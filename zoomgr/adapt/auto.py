@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from zoomgr.adapt.match import ALIGN, choose_adapter
+from zoomgr.adapt.match import ALIGN, POSITION, choose_adapter
 from zoomgr.adapt.plan import make_plan
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.errors import AmbiguousKeysError, DoesNotFitError
@@ -13,7 +13,7 @@ from zoomgr.records import LoadPlan, TensorSpec
 
 
 def plan_by(  # noqa: PLR0913 [both sides of it, and how they are matched]
-    match: str,
+    match: str | Adapter,
     source: Sequence[TensorSpec],
     target: Sequence[TensorSpec],
     *,
@@ -26,8 +26,9 @@ def plan_by(  # noqa: PLR0913 [both sides of it, and how they are matched]
     """Plan as `match` says.
 
     Args:
-        match: "name", "align", an adapter's name; or "auto": equal names, also under a prefix; an adapter
-            that the card names or that recognises the keys; structure, where the others do not fit.
+        match: "name", "position", "align", an adapter or its name; or "auto": equal names, also under a
+            prefix; an adapter that the card names or that recognises the keys; structure, where the others
+            do not fit.
         source: the checkpoint's tensors.
         target: the network's tensors.
         what: both, for errors.
@@ -39,8 +40,12 @@ def plan_by(  # noqa: PLR0913 [both sides of it, and how they are matched]
     Raises:
         AdaptError: as `make_plan`; AmbiguousKeysError where structure leaves a choice.
     """
+    if not isinstance(match, str):
+        return make_plan(source, target, what=what, adapter=match, wishes=wishes)
     if match == ALIGN:
         return _aligned(source, target, what, wishes)
+    if match == POSITION:
+        return _in_order(source, target, what, wishes)
     name = choose_adapter(match, schema, source, target, adapters)
     adapter = get_adapter(name) if name else None
     if match != "auto":
@@ -66,3 +71,11 @@ def _aligned(
 
     structural = StructuralAdapter(what, wishes)
     return make_plan(source, target, what=what, adapter=structural, wishes=wishes)
+
+
+def _in_order(
+    source: Sequence[TensorSpec], target: Sequence[TensorSpec], what: str, wishes: Wishes
+) -> LoadPlan:
+    from zoomgr.adapt.position import PositionalAdapter  # as above
+
+    return make_plan(source, target, what=what, adapter=PositionalAdapter(what, wishes), wishes=wishes)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from zoomgr.adapt.ends import Choice, class_count, places_of, stem_move
 from zoomgr.adapt.fits import COUNTER, kind, misfit, shape_of
+from zoomgr.adapt.numbering import ANOTHER_NUMBER, misnumbered
 from zoomgr.adapt.wishes import Wishes
-from zoomgr.errors import CannotAdaptHeadError, DoesNotFitError
+from zoomgr.errors import CannotAdaptHeadError, DoesNotFitError, KeyCollisionError, LowCoverageError
 from zoomgr.records import Copy, Fresh, LoadPlan, Move, Place, SetAttribute, Shape, TensorSpec, Unused
 
 
@@ -35,6 +37,7 @@ class Draft:
         )
         self._moves: dict[str, Move] = {}
         self._defects: list[Move] = []
+        self._contested: dict[str, list[str]] = {}
         self._new_layers: set[str] = set()
         self._fresh: dict[str, str] = {}
         self._unused: dict[str, str] = {}
@@ -58,11 +61,22 @@ class Draft:
         self._unused |= {name: "left out on purpose" for name in left_out if name in self.sources}
         self._fresh |= {name: "computed by the network" for name in kept if name in self.targets}
 
+    def pass_over_numbers(self, moves: Sequence[Move], prefix: str) -> list[Move]:
+        """Those of the moves by names, equal behind a prefix, that go by other layers' numbers; not taken."""
+        given = {prefix + name: spec.shape for name, spec in self.sources.items()}
+        passed = misnumbered(moves, given, {name: spec.shape for name, spec in self.targets.items()})
+        for move in passed:
+            self._missing.append(move.target)
+            self._drop(move, ANOTHER_NUMBER)
+        return passed
+
     def take(self, moves: Sequence[Move]) -> None:
         """Take each proposed move as it is, adapted, or not at all, and note why."""
         sources, targets, ignored, taken = self.sources, self.targets, self._ignored, self._moves
         ends = (*self._stems, *self._heads)
         others = []
+        self._contested = {name: [] for name in self._several(moves)}
+        contested = self._contested
         for move in moves:
             # Nearly every move is plain: the loop asks no more than that, and each question once.
             name, copied = move.target, move.sources[0] if len(move.sources) == 1 else ""
@@ -76,7 +90,7 @@ class Draft:
                 and not name.startswith(ends)
                 and name not in ignored
                 and copied not in ignored
-                and name not in taken
+                and name not in contested
             ):
                 taken[name] = move
             else:
@@ -90,10 +104,16 @@ class Draft:
         """Account for what no move has mentioned.
 
         Raises:
+            KeyCollisionError: tensors of the checkpoint have one place in the network.
             DoesNotFitError: the wishes do not allow what is left, or nothing is loaded.
+            LowCoverageError: less is loaded than the wishes demand.
         """
+        if self._contested:
+            names = tuple((name, tuple(sources)) for name, sources in self._contested.items())
+            raise KeyCollisionError(self._what, names)
         taken = {name for move in (*self._moves.values(), *self._defects) for name in move.sources}
         self._unused = {name: why for name, why in self._unused.items() if name not in taken}
+        self._fresh = {name: why for name, why in self._fresh.items() if name not in self._moves}
         for name in self.targets:
             if name not in self._moves and name not in self._fresh:
                 self._fresh[name] = self._why_fresh(name)
@@ -119,6 +139,14 @@ class Draft:
 
     # -- moves -----------------------------------------------------------------------------------------------
 
+    def _several(self, moves: Sequence[Move]) -> list[str]:
+        """Names of the network for which there are several moves that nothing ignores."""
+        ignored = self._ignored
+        there = [
+            move.target for move in moves if not ignored or ignored.isdisjoint((move.target, *move.sources))
+        ]
+        return [name for name, count in Counter(there).items() if count > 1 and name in self.targets]
+
     def _consider(self, move: Move, choice: Choice | None) -> None:
         """Take a move that is not plain, adapt it, or note why it cannot be made."""
         name, head = move.target, self._head_of(move.target)
@@ -126,8 +154,10 @@ class Draft:
             self._drop(move, "ignored")
         elif head and self._is_elsewhere(name):
             self._drop(move, self._why_new(head))
-        elif name in self._moves or not self._is_proper(move):
+        elif not self._is_proper(move):
             self._defects.append(move)  # of the adapter, which `LoadPlan` reports
+        elif name in self._contested:
+            self._contested[name].append(" + ".join(move.sources))
         elif head and self._wishes.fresh_head:
             self._drop(move, self._why_new(head))
         elif head and choice and not head.count:
@@ -258,6 +288,22 @@ class Draft:
             raise DoesNotFitError(
                 self._what, tuple(self._missing), tuple(self._unexpected), tuple(self._mismatched), matched
             )
+        coverage = self._coverage()
+        if coverage < self._wishes.min_coverage:
+            raise LowCoverageError(
+                self._what,
+                coverage,
+                self._wishes.min_coverage,
+                tuple(self._missing),
+                tuple(self._unexpected),
+                tuple(self._mismatched),
+            )
+
+    def _coverage(self) -> float:
+        """Part of the network's values that is filled."""
+        filled = sum(self.targets[name].numel for name in self._moves)
+        total = sum(spec.numel for spec in self.targets.values())
+        return filled / total if total else 1.0
 
 
 def _matching(names: Iterable[str], patterns: Sequence[str]) -> frozenset[str]:

@@ -10,7 +10,9 @@ from zoomgr.records import TensorSpec
 
 ALIGN = "align"
 """Matching by structure (zoomgr/adapt/align)."""
-WAYS = ("auto", "name", ALIGN)
+POSITION = "position"
+"""Matching one by one, in order (zoomgr/adapt/position.py)."""
+WAYS = ("auto", "name", POSITION, ALIGN)
 """What `match` may be besides an adapter's name."""
 
 

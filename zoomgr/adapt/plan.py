@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from zoomgr.adapt.draft import Draft
+from zoomgr.adapt.numbering import ANOTHER_NUMBER
 from zoomgr.adapt.stem import check_policy
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.hookspecs import Adapter, Mapped, TargetedAdapter
@@ -42,16 +43,19 @@ def make_plan(
     wishes = wishes or Wishes()
     check_policy(wishes.stem_policy)
     draft = Draft(source, target, what, wishes)
-    mapped = adapter.map(source, target) if adapter else Mapped(_by_name(draft))
+    mapped = adapter.map(source, target) if adapter else _by_name(draft, part=wishes.partial)
     draft.know(mapped.left_out, mapped.kept)
     draft.take((*mapped.moves, *draft.of_heads_elsewhere(mapped.elsewhere)))
     draft.settle()
     notes = adapter.notes if isinstance(adapter, TargetedAdapter) else ()
-    return draft.planned(mapped.attributes, adapter.name if adapter else "name", notes)
+    return draft.planned(mapped.attributes, adapter.name if adapter else "name", (*notes, *mapped.notes))
 
 
-def _by_name(draft: Draft) -> tuple[Move, ...]:
-    """A move for each equal name, in the target's order; and for a head that the network does not have."""
+def _by_name(draft: Draft, *, part: bool) -> Mapped:
+    """A move for each equal name, in the target's order; and for a head that the network does not have.
+
+    Where a part is enough, names that are equal by chance are passed over.
+    """
     given, wanted = draft.sources, draft.targets
     prefix = _wrapping(given, wanted)
     if prefix:
@@ -59,7 +63,11 @@ def _by_name(draft: Draft) -> tuple[Move, ...]:
         moves = [Move(target, (source,)) for target, source in names if source in given]
     else:
         moves = [Move(name, (name,)) for name in wanted if name in given]
-    return (*moves, *(Move(prefix + name, (name,)) for name in draft.heads_elsewhere(prefix)))
+    passed = draft.pass_over_numbers(moves, prefix) if part else []
+    notes = [f"{len(passed)} tensors of {ANOTHER_NUMBER} are passed over; match= may say which they are"]
+    heads = [Move(prefix + name, (name,)) for name in draft.heads_elsewhere(prefix)]
+    taken = [move for move in moves if move not in passed] if passed else moves
+    return Mapped((*taken, *heads), notes=tuple(notes) if passed else ())
 
 
 def _wrapping(given: Mapping[str, TensorSpec], wanted: Mapping[str, TensorSpec]) -> str:

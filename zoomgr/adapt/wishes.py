@@ -25,6 +25,7 @@ class Wishes:
         fresh_head: replace the head even where its shape fits.
         counts: which counts were asked for, as `Place.count` calls them ("" is num_classes); only the layers
             of the head that follow one of them are replaced.
+        min_coverage: part of the network's values, 0..1, that must be filled.
     """
 
     stem: tuple[str, ...] = ()
@@ -39,3 +40,4 @@ class Wishes:
     chosen_from: int | None = None
     fresh_head: bool = False
     counts: frozenset[str] = frozenset({""})
+    min_coverage: float = 0.0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoomgr.cli.plan import CHANNELS, CLASSES
+from zoomgr.cli.plan import CHANNELS, CLASSES, MATCH
 from zoomgr.cli.run import Run, verb
 from zoomgr.cli.shown import size
 from zoomgr.errors import listed, redacted
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 )
 @click.option("--num-classes", type=CLASSES, help="Outputs of the head, with --to.")
 @click.option("--in-ch", type=CHANNELS, help="Input channels, with --to.")
-@click.option("--match", default="auto", help="How keys are matched with --to, as of `zoomgr plan`.")
+@click.option("--match", default="auto", help=f"With --to: {MATCH}")
 @click.option("--ignore", multiple=True, metavar="GLOB", help="Keys that are left out; as often as needed.")
 @click.option("--partial", is_flag=True, help="Write what fits.")
 @click.option("--force", is_flag=True, help="Write over what has that name.")

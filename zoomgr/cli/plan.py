@@ -13,6 +13,7 @@ from zoomgr.records import Copy, LoadPlan, Move
 # far below what torch cannot count or a machine cannot hold: a number beyond is a slip of the hand.
 CLASSES = click.IntRange(1, 1_000_000)
 CHANNELS = click.IntRange(1, 65_536)
+MATCH = "auto, name, position, align, an adapter's name, or a file of rules: X.toml."
 
 
 def _head(text: str) -> str | tuple[int | str, ...]:
@@ -34,7 +35,7 @@ def _head(text: str) -> str | tuple[int | str, ...]:
     help="fresh, keep, or the classes that stay, by index or label: 281,282,tiger cat.",
 )
 @click.option("--weights", default="", metavar="REF", help="Somebody else's checkpoint.")
-@click.option("--match", default="auto", help="auto, name, or an adapter's name.")
+@click.option("--match", default="auto", help=MATCH)
 @click.option(
     "--stem",
     default="zero",
@@ -45,6 +46,13 @@ def _head(text: str) -> str | tuple[int | str, ...]:
     "--bands", metavar="BANDS", default="", help="What each channel is: B4,B3,B2,B8 or red,green,blue,nir."
 )
 @click.option("--partial", is_flag=True, help="Load what fits.")
+@click.option("--ignore", multiple=True, metavar="GLOB", help="Keys that are left out; as often as needed.")
+@click.option(
+    "--min-coverage",
+    type=click.FloatRange(0, 1),
+    metavar="0..1",
+    help="Least part of the network's values that is loaded [0.1 with --partial].",
+)
 def command(
     run: Run,
     ref: str,
@@ -56,6 +64,9 @@ def command(
     match: str,
     stem: str,
     bands: str,
+    ignore: tuple[str, ...],
+    min_coverage: float | None,
+    *,
     partial: bool,
 ) -> None:
     """Show what a load would do, tensor by tensor; fetches the weights, changes nothing."""
@@ -70,6 +81,8 @@ def command(
         stem=stem,
         bands=tuple(bands.split(",")) if bands else (),
         partial=partial,
+        ignore=ignore,
+        min_coverage=min_coverage,
     )
     run.table(made, ("", "network", "checkpoint", "how"), _rows(made))
     run.note(str(made))

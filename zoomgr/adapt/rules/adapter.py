@@ -7,24 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from zoomgr.adapt.rules.ops import FILLS, Step, op_for
 from zoomgr.adapt.rules.patterns import Pattern
-from zoomgr.adapt.rules.read import Rule, Rules, axes_of, read_rules
+from zoomgr.adapt.rules.read import Rule, Rules, read_rules
 from zoomgr.hookspecs import Mapped
-from zoomgr.records import (
-    Concat,
-    Copy,
-    Difference,
-    Fill,
-    Move,
-    Op,
-    Permute,
-    Reshape,
-    SetAttribute,
-    Split,
-    TensorSpec,
-)
+from zoomgr.records import Fill, Move, SetAttribute, TensorSpec
 
-_FILLS = {"zero": 0.0, "one": 1.0}
 _Specs = Mapping[str, TensorSpec]
 
 
@@ -84,19 +72,23 @@ class RulesAdapter:
             elsewhere += found.elsewhere
             done.update(source for move in found.moves for source in move.sources)
             left += [name] if found.is_left_out else []
-        made, kept = self._made(wanted)
+        made, kept = self._made(wanted, {move.target for move in moves})
         attributes = tuple(self._attributes(target))
         return Mapped((*moves, *made), attributes, tuple(left), kept, tuple(elsewhere))
 
-    def _made(self, wanted: _Specs) -> tuple[tuple[Move, ...], tuple[str, ...]]:
-        """Moves without a source, and the names that the network has computed itself."""
+    def _made(self, wanted: _Specs, filled: set[str]) -> tuple[tuple[Move, ...], tuple[str, ...]]:
+        """Moves without a source, and what the network has computed itself, of what has none."""
         moves, kept = [], []
         for rule in self.rules.rules:
             if rule.sources or not rule.targets[0]:
                 continue
+            op = rule.steps[0].name
             for name in _named(rule.targets[0], wanted):
-                if rule.op in _FILLS:
-                    moves.append(Move(name, (), Fill(wanted[name].shape, _FILLS[rule.op])))
+                if name in filled:
+                    continue
+                filled.add(name)
+                if op in FILLS:
+                    moves.append(Move(name, (), Fill(wanted[name].shape, FILLS[op])))
                 else:
                     kept.append(name)
         return tuple(moves), tuple(kept)
@@ -140,37 +132,17 @@ class _Places:
             if not all(source in given for source in sources):
                 continue
             specs = [given[source] for source in sources if source]
-            self.moves = list(_moves(rule.op, specs, targets, wanted))
+            self.moves = list(_moves(rule.steps, specs, targets, wanted))
             if self.moves:
                 return
             self.elsewhere += [Move(target, (name,)) for target in targets if target]
 
 
 def _moves(
-    op: str, sources: Sequence[TensorSpec], targets: Sequence[str | None], wanted: _Specs
+    steps: Sequence[Step], sources: Sequence[TensorSpec], targets: Sequence[str | None], wanted: _Specs
 ) -> Iterator[Move]:
     """A move for each target that there is."""
     names = tuple(spec.name for spec in sources)
     for number, target in enumerate(targets):
         if target and target in wanted:
-            yield Move(target, names, _op(op, sources[0], wanted[target], number, len(targets)))
-
-
-def _op(op: str, source: TensorSpec, target: TensorSpec, number: int, parts: int) -> Op:
-    if op == "concat":
-        return Concat()
-    if op == "subtract":
-        return Difference()
-    if op == "split":
-        length = source.shape[0] // parts if source.shape else 0
-        return Split(number * length, length)
-    if axes := axes_of(op):
-        return Permute(axes)
-    is_same = source.shape == target.shape or source.numel != target.numel
-    return Copy() if is_same or not _keeps_order(source.shape, target.shape) else Reshape(target.shape)
-
-
-def _keeps_order(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    """Whether both differ by axes of size 1, or by flattening the axes behind the first."""
-    one, other = ([size for size in shape if size != 1] for shape in (given, wanted))
-    return one == other or (one[:1] == other[:1] and 2 in {len(one), len(other)})  # noqa: PLR2004 (flat)
+            yield Move(target, names, op_for(steps, sources[0], wanted[target], number, len(targets)))

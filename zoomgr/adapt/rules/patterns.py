@@ -10,6 +10,8 @@ from typing import Self
 
 _BRACES = re.compile(r"(\{[^{}]*\})")
 _PLACEHOLDER = re.compile(r"\{(?P<name>[a-z]\w*)(?P<many>\*)?(?P<step>[+-]\d+)?\}")
+_LONGEST = 500
+"""Of a name that a pattern with placeholders matches: longer ones are no names, and take long to try."""
 _PART, _PARTS = r"[^.]+?", r"[^.]+(?:\.[^.]+)*"
 
 
@@ -65,14 +67,15 @@ class Pattern:
         """What the placeholders stand for in a name; None for another name."""
         if not self.placeholders:
             return {} if name == self.text else None
-        found = _compiled(self._regex).fullmatch(name)
+        found = _compiled(self._regex).fullmatch(name) if len(name) <= _LONGEST else None
         return found.groupdict() if found else None
 
     def any_of(self, names: Iterable[str]) -> bool:
         """Whether one of the names is matched; give a set or mapping: most patterns have no placeholder."""
         if not self.placeholders:
             return self.text in names
-        return any(map(_compiled(self._regex).fullmatch, names))
+        matches = _compiled(self._regex).fullmatch
+        return any(matches(name) for name in names if len(name) <= _LONGEST)
 
     def filled(self, values: Mapping[str, str]) -> str | None:
         """The name that it makes; None when what should be reckoned with is no number, or less than zero."""

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from zoomgr.adapt.rules.ops import JOINS, LAYOUTS, MADE, SHARES, Step
 from zoomgr.adapt.rules.patterns import Pattern
 from zoomgr.errors import InvalidRulesError, close_matches
 
@@ -15,12 +16,6 @@ _TOP = ("name", "notes", "recognise", "rule", "attribute")
 _RECOGNISE = ("keys", "absent", "target")
 _RULE = ("from", "to", "op")
 _ATTRIBUTE = ("module", "having", "attribute", "value")
-JOINS = ("concat", "subtract")
-"""Of several tensors one."""
-MADE = ("zero", "one", "keep")
-"""Of no tensor: all zeros, all ones, or what the network's own constructor computes."""
-_OPS = ("", *JOINS, "split", "transpose", *MADE)
-_PERMUTE = re.compile(r"permute:(\d+(?:,\d+)*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +25,12 @@ class Rule:
     Attributes:
         sources: of the checkpoint; none for what has no source.
         targets: of the network; none for what is left out on purpose. None in it is a part left out.
-        op: "" (a copy, or the same values under another shape), or as in the file.
+        steps: what is done to them in turn; none for a copy, or the same values under another shape.
     """
 
     sources: tuple[Pattern, ...]
     targets: tuple[Pattern | None, ...]
-    op: str = ""
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +115,20 @@ class _Reader:
     def _rule(self, table: Mapping[str, Any]) -> Rule:
         self._check_keys(table, _RULE, "rule")
         given, wanted = (self._strings(table.get(key, []), key) for key in ("from", "to"))
-        op = self._string(table, "op")
+        steps = tuple(self._step(text) for text in self._strings(table.get("op", []), "op") if text)
         sources = tuple(self._pattern(text) for text in given)
         targets = tuple(self._pattern(text) if text else None for text in wanted)
-        line = (*given, *wanted, "")[0]
-        if op not in _OPS and not _PERMUTE.fullmatch(op):
-            self._fail(f"no operation is called {op}", op, close_matches(op, (*_OPS[1:], "permute:0,1")))
-        if problem := _problem(sources, targets, op):
-            self._fail(problem, line)
-        return Rule(sources, targets, op)
+        if problem := problem_of(sources, targets, steps):
+            self._fail(problem, (*given, *wanted, "")[0])
+        return Rule(sources, targets, steps)
+
+    def _step(self, text: str) -> Step:
+        try:
+            return Step.parse(text)
+        except LookupError as error:
+            self._fail(f"no operation is called {text}", text, error.args)
+        except ValueError as error:
+            self._fail(str(error), text)
 
     def _attribute(self, table: Mapping[str, Any]) -> Attribute:
         self._check_keys(table, _ATTRIBUTE, "attribute")
@@ -183,11 +183,17 @@ class _Reader:
         raise InvalidRulesError(self._where, line, problem, close)
 
 
-def _problem(sources: Sequence[Pattern], targets: Sequence[Pattern | None], op: str) -> str:
+def problem_of(  # noqa: PLR0911 (a return for each problem)
+    sources: Sequence[Pattern], targets: Sequence[Pattern | None], steps: Sequence[Step] = ()
+) -> str:
     """Why a rule cannot be followed; empty when it can."""
     made = [target for target in targets if target]
+    op = steps[0].name if steps else ""
+    if later := [step.name for step in steps[1:] if step.name not in LAYOUTS]:
+        return f"{later[0]} cannot be a further step"
     if op in MADE:
-        return "" if not sources and len(made) == 1 else f"{op} has one `to`, and no `from`"
+        is_one = not sources and len(made) == len(targets) == len(steps) == 1
+        return "" if is_one else f"{op} has one `to`, and no `from`"
     if not sources:
         return f"a rule without `from` says what becomes of it: op = {', '.join(MADE)}"
     if any(source.reckons for source in sources):
@@ -196,24 +202,19 @@ def _problem(sources: Sequence[Pattern], targets: Sequence[Pattern | None], op: 
         return "the names of `from` have not the same placeholders"
     if strange := sorted({name for target in made for name in target.placeholders} - sources[0].placeholders):
         return f"{{{strange[0]}}} stands in `to`, and not in `from`"
-    return _problem_of_counts(len(sources), targets, op)
+    return _problem_of_counts(len(sources), targets, steps)
 
 
-def _problem_of_counts(sources: int, targets: Sequence[Pattern | None], op: str) -> str:
+def _problem_of_counts(sources: int, targets: Sequence[Pattern | None], steps: Sequence[Step]) -> str:
+    op, shares = (steps[0].name, steps[0].numbers) if steps else ("", ())
     if not targets:
         return "" if not op and sources == 1 else "what is left out has one `from`, and no op"
     if (sources > 1) != (op in JOINS):
         return "several names of `from` are joined by op = concat or subtract, and one by neither"
     if op == "subtract" and sources != 2:  # noqa: PLR2004 (two)
         return "subtract takes two"
-    if (len(targets) > 1) != (op == "split"):
-        return "several names of `to` share a tensor by op = split, and one name has nobody to share with"
+    if (len(targets) > 1) != (op in SHARES):
+        return "several names of `to` share a tensor by op = split or each, and one has nobody to share with"
+    if shares and op == "split" and len(shares) != len(targets):
+        return f"split has {len(shares)} shares for {len(targets)} names"
     return "" if any(targets) else "every part is left out"
-
-
-def axes_of(op: str) -> tuple[int, ...]:
-    """The order of the axes that an op asks for; empty for one that asks for none."""
-    if op == "transpose":
-        return (1, 0)
-    found = _PERMUTE.fullmatch(op)
-    return tuple(map(int, found[1].split(","))) if found else ()
