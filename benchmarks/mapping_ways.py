@@ -18,7 +18,8 @@ from zoomgr.checkpoint import specs_of
 from zoomgr.hookspecs import Adapter
 
 Tensors = Mapping[str, Tensor]
-Way = Callable[[Tensors, Tensors], dict[str, Tensor]]
+Way = Callable[[Tensors, Tensors], Tensors]
+"""From the checkpoint's tensors and the network's own, those to fill in."""
 
 PREFIXES = ("module.", "model.", "net.", "backbone.", "encoder.", "_orig_mod.")
 
@@ -31,8 +32,8 @@ def adapters() -> Mapping[str, Adapter]:
     return Zoo().host.adapters.items
 
 
-def by_zoomgr(match: str, source: Tensors, target: Tensors) -> dict[str, Tensor]:
-    """The strict plan, carried out; raises what a user would see."""
+def by_zoomgr(match: str, source: Tensors, target: Tensors, *, is_part: bool = False) -> Tensors:
+    """The plan, carried out; raises what a user would see."""
     found = adapters() if match == "auto" else {}
     plan = plan_by(
         match,
@@ -41,7 +42,7 @@ def by_zoomgr(match: str, source: Tensors, target: Tensors) -> dict[str, Tensor]
         what="the pair",
         adapters=found,
         get_adapter=lambda name: found[name],
-        wishes=Wishes(),
+        wishes=Wishes(partial=is_part),
     )
     return {move.target: computed(move, source) for move in plan.moves}
 
@@ -84,11 +85,17 @@ def _counted(tensors: Tensors) -> dict[str, Tensor]:
     return {name: value for name, value in tensors.items() if value.is_floating_point()}
 
 
-WAYS: Mapping[str, Way] = {
-    "zoomgr auto": partial(by_zoomgr, "auto"),
-    "zoomgr align": partial(by_zoomgr, "align"),
-    "equal names": by_names,
-    "prefixes off": by_stripped_names,
-    "by position": by_position,
-    "by shapes": by_shapes,
-}
+def ways(*, is_part: bool = False) -> dict[str, Way]:
+    """All of them, by name.
+
+    Args:
+        is_part: tell zoomgr that the checkpoint holds more than the network; the others never ask.
+    """
+    return {
+        "zoomgr auto": partial(by_zoomgr, "auto", is_part=is_part),
+        "zoomgr align": partial(by_zoomgr, "align", is_part=is_part),
+        "equal names": by_names,
+        "prefixes off": by_stripped_names,
+        "by position": by_position,
+        "by shapes": by_shapes,
+    }
