@@ -75,7 +75,8 @@ def measure(pairs: Sequence[Pair], contender: str, console: Console) -> Measured
     """Try all pairs, each in all variants, by all ways of that name."""
     measured = Measured()
     for at, pair in enumerate(pairs, 1):
-        console.print(f"{at}/{len(pairs)} {pair.name}", end=" " * 30 + "\r", highlight=False)
+        if console.is_terminal:
+            console.print(f"{at}/{len(pairs)} {pair.name}", end=" " * 30 + "\r", highlight=False)
         try:
             trial = Trial(pair)
         except (ImportError, BlindPairError) as error:
