@@ -187,6 +187,7 @@ def main(only: str, contender: str, quick: bool, verbose: bool) -> None:
     """Measure, and print."""
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
+    torch.set_num_threads(1)  # more wait for each other where other programs run, and pictures are small
     console = Console(width=150)
     chosen = [pair for name, pair in PAIRS.items() if fnmatchcase(name, only)]
     if quick:
