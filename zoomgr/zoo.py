@@ -14,6 +14,8 @@ from zoomgr.errors import (
     CannotPredictError,
     InvalidSettingError,
     NotCachedError,
+    printable,
+    redacted,
 )
 from zoomgr.garbage import no_collection
 from zoomgr.gate import Gate
@@ -411,10 +413,19 @@ class Zoo:
         partial: bool = False,
         ignore: Sequence[str] = (),
         min_coverage: float | None = None,
+        save: Path | str | None = None,
         **arch_kwargs: Any,
     ) -> LoadPlan:
-        """What `load_with_report`, or `load_into` a module, would do; fetches the weights, loads nothing."""
+        """What `load_with_report`, or `load_into` a module, would do; fetches the weights, loads nothing.
+
+        `save` is a new file, X.toml, in which the mapping is written as rules, to be edited and given as
+        `match`; the other arguments are theirs.
+        """
+        from zoomgr.adapt.rules.saving import check_place, save_rules
         from zoomgr.request import Request
+
+        if save is not None:
+            check_place(Path(save))
 
         request = Request(
             arch,
@@ -430,12 +441,19 @@ class Zoo:
             arch_kwargs=arch_kwargs,
         )
         if isinstance(model_or_ref, Ref):
-            return self.loader.prepare(model_or_ref, weights, request).plan
-        if weights is None or isinstance(weights, bool):
+            prepared = self.loader.prepare(model_or_ref, weights, request)
+        elif weights is None or isinstance(weights, bool):
             raise InvalidSettingError(
                 "weights", str(weights), "a module has none of its own", "name a checkpoint"
             )
-        return self.loader.prepare_into(model_or_ref, weights, request).plan
+        else:
+            prepared = self.loader.prepare_into(model_or_ref, weights, request)
+        if save is not None:
+            into = prepared.origin.arch if prepared.origin else type(prepared.module).__name__
+            save_rules(
+                prepared.plan, Path(save), f"{_shown(prepared.ref)} -> {into}, by {prepared.plan.adapter}"
+            )
+        return prepared.plan
 
     # -- converting and comparing ----------------------------------------------------------------------------
 
@@ -585,6 +603,12 @@ class Zoo:
         prepare = self.preprocess(card)
         names = class_names(card.labels, card.num_classes or 0)
         return predict(self.load(card), prepare, opened, names, top=top)
+
+
+def _shown(ref: str) -> str:
+    """A reference as it may be told to others: of a path the last part, of a URL no secrets, on one line."""
+    path = Path(ref)
+    return printable(path.name if path.is_absolute() else redacted(ref))
 
 
 def _globs(ignore: Sequence[str]) -> tuple[str, ...]:

@@ -293,6 +293,43 @@ def test_plan_shows_what_a_load_would_do(zoomgr: Say) -> None:
     }
 
 
+def test_plan_saves_rules_that_give_the_plan_again(
+    zoomgr: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a new file, to be edited: another is not written over, and a wrong place is told first."""
+    monkeypatch.chdir(tmp_path)
+
+    told = zoomgr("plan", "tiny", "--save", "own.toml")
+    again = zoomgr("plan", "tiny", "--match", "own.toml")
+
+    assert (told.code, again.code) == (0, 0)
+    assert told.err.endswith("\nrules: own.toml\n")
+    assert Path("own.toml").read_text(encoding="utf-8") == (
+        "# acme/tiny@v1 -> acme/tiny, by acme-keys\n"
+        "rule = [\n"
+        '  { from = "first/w", to = "stem.weight" },\n'
+        '  { from = "last/w", to = "head.weight" },\n'
+        '  { from = "last/b", to = "head.bias" },\n'
+        "]\n"
+    )
+    assert again.out == told.out
+    assert "keys matched by rules own.toml" in again.err
+    for place, problem in (("own.toml", "it is there already"), ("own.json", "call it own.toml")):
+        refused = zoomgr("plan", "nobody-has-this", "--save", place)
+        assert (refused.code, problem in refused.err) == (2, True)
+
+
+def test_plan_leaves_keys_out_and_demands_a_part(zoomgr: Say) -> None:
+    """As `load` does; a part of a whole is between 0 and 1."""
+    told = zoomgr("plan", "tiny", "--ignore", "last/*", "--partial", "--min-coverage", "0.9")
+    refused = zoomgr("plan", "tiny", "--ignore", "last/*", "--partial", "--min-coverage", "0.95")
+
+    assert [line.split("\t")[0] for line in told.out.splitlines()] == ["=", "+", "+", "-", "-"]
+    assert refused.code == 6
+    assert "error[low-coverage]" in refused.err
+    assert zoomgr("plan", "tiny", "--min-coverage", "2").code == 2
+
+
 def test_plan_shows_chosen_classes_and_bands(zoomgr: Say) -> None:
     """What a row and a channel come from, in words."""
     told = zoomgr("plan", "tiny", "--head", "Dog, 0", "--bands", "B8,B4,B3,B2", "--stem", "mean")

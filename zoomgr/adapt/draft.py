@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 
 from zoomgr.adapt.ends import Choice, class_count, places_of, stem_move
 from zoomgr.adapt.fits import COUNTER, kind, misfit, shape_of
-from zoomgr.adapt.numbering import ANOTHER_NUMBER, misnumbered
+from zoomgr.adapt.numbering import misnumbered
+from zoomgr.adapt.reasons import ANOTHER_NUMBER, COMPUTED, LEFT_OUT, NEW_HEAD, REPLACED_HEAD
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.errors import CannotAdaptHeadError, DoesNotFitError, KeyCollisionError, LowCoverageError
 from zoomgr.records import Copy, Fresh, LoadPlan, Move, Place, SetAttribute, Shape, TensorSpec, Unused
@@ -58,8 +59,8 @@ class Draft:
 
     def know(self, left_out: Iterable[str], kept: Iterable[str]) -> None:
         """Note what an adapter leaves out, and what the network computes itself when it is built."""
-        self._unused |= {name: "left out on purpose" for name in left_out if name in self.sources}
-        self._fresh |= {name: "computed by the network" for name in kept if name in self.targets}
+        self._unused |= {name: LEFT_OUT for name in left_out if name in self.sources}
+        self._fresh |= {name: COMPUTED for name in kept if name in self.targets}
 
     def pass_over_numbers(self, moves: Sequence[Move], prefix: str) -> list[Move]:
         """Those of the moves by names, equal behind a prefix, that go by other layers' numbers; not taken."""
@@ -192,7 +193,7 @@ class Draft:
     def _drop(self, move: Move, reason: str) -> None:
         if move.target in self.targets:
             self._fresh[move.target] = reason
-        unused = "replaced head" if reason.startswith("head for") else reason
+        unused = REPLACED_HEAD if reason.startswith(NEW_HEAD) else reason
         self._unused.update(dict.fromkeys(move.sources, unused))
 
     # -- stem ------------------------------------------------------------------------------------------------
@@ -257,8 +258,8 @@ class Draft:
     def _why_new(self, head: Place) -> str:
         classes = self._wishes.num_classes
         if head.count:
-            return f"head for other {head.count}"
-        return "replaced head" if classes is None else f"head for {classes} classes"
+            return f"{NEW_HEAD}other {head.count}"
+        return REPLACED_HEAD if classes is None else f"{NEW_HEAD}{classes} classes"
 
     def _why_fresh(self, name: str) -> str:
         if name in self._ignored:

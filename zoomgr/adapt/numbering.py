@@ -7,9 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from zoomgr.records import Move, Shape
 
-ANOTHER_NUMBER = "numbers of another sequence"
-"""Why a tensor is not taken, although its name is in both."""
-
 
 def misnumbered(moves: Sequence[Move], given: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> list[Move]:
     """Those of the moves that go by a number which another layer has there.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from zoomgr.adapt.draft import Draft
-from zoomgr.adapt.numbering import ANOTHER_NUMBER
+from zoomgr.adapt.reasons import ANOTHER_NUMBER
 from zoomgr.adapt.stem import check_policy
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.hookspecs import Adapter, Mapped, TargetedAdapter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 
@@ -53,6 +54,12 @@ def _head(text: str) -> str | tuple[int | str, ...]:
     metavar="0..1",
     help="Least part of the network's values that is loaded [0.1 with --partial].",
 )
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path),
+    metavar="X.toml",
+    help="Write the mapping as rules, to be read, edited and given to --match.",
+)
 def command(
     run: Run,
     ref: str,
@@ -66,6 +73,7 @@ def command(
     bands: str,
     ignore: tuple[str, ...],
     min_coverage: float | None,
+    save: Path | None,
     *,
     partial: bool,
 ) -> None:
@@ -83,9 +91,12 @@ def command(
         partial=partial,
         ignore=ignore,
         min_coverage=min_coverage,
+        save=save,
     )
     run.table(made, ("", "network", "checkpoint", "how"), _rows(made))
     run.note(str(made))
+    if save:
+        run.note(f"rules: {save}")
 
 
 def _rows(made: LoadPlan) -> Iterator[tuple[str, str, str, str]]:

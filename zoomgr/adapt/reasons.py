@@ -1,0 +1,12 @@
+"""Why tensors are fresh or unused, where more than people ask for it."""
+
+LEFT_OUT = "left out on purpose"
+"""Of the checkpoint: an adapter knows them, and that they are for nothing."""
+COMPUTED = "computed by the network"
+"""Of the network: its constructor has made them."""
+REPLACED_HEAD = "replaced head"
+"""Of both: the head was asked for anew."""
+NEW_HEAD = "head for "
+"""How it is told of the network's where it is known for what."""
+ANOTHER_NUMBER = "numbers of another sequence"
+"""Of both: the name is equal, and means another layer (zoomgr/adapt/numbering.py)."""
