@@ -149,10 +149,10 @@ def _clip() -> Iterator[Pair]:
 
 def _transformers() -> Iterator[Pair]:
     library = "pytorch_pretrained_vit"
-    target = same_eps(tm("vit_base_patch16_224", num_classes=10, img_size=64), 1e-12)
+    target = tm("vit_base_patch16_224", num_classes=10, img_size=64)
     yield Pair(library, library, of(library, "ViT", "B_16", image_size=64, num_classes=10), target)
     plain = of("kornia.models.vit", "VisionTransformer", image_size=64, embed_dim=48, depth=3, num_heads=3)
     bare = features(tm("vit_tiny_patch16_224", num_classes=0, **_TIMM))
     yield Pair("kornia ViT", "kornia", plain, bare)
     tiny = of("kornia.models.tiny_vit", "TinyViT.from_config", "5m", img_size=224)
-    yield Pair("kornia TinyViT", "kornia", tiny, tm("tiny_vit_5m_224"), 224)
+    yield Pair("kornia TinyViT", "kornia", tiny, tm("tiny_vit_5m_224", num_classes=1000), 224)

@@ -1,9 +1,11 @@
 """All pairs of networks that compute the same function, by name; and networks that do not belong together.
 
-A pair is in when some mapping makes its answers equal, and when they depend on the picture. Not in, because
-their functions differ under keys and shapes that agree: ResNets whose stride is elsewhere (pytorchcv's and
-Keras's first version), geffnet's mobilenetv3_rw and MobileNetV3 of pytorchcv's gates, BEiT-like towers that
-apply a norm twice, SwiftFormer and PP-LCNet of transformers beside timm's, NASNet of Cadene beside timm's.
+A pair is in when some mapping, if only one written by hand, makes its answers equal, and when these depend on
+the picture. Tried and left out, because no mapping did: of pytorchcv resnet50 (its stride is elsewhere than
+timm's), darknet53, vovnet39, tresnet_m, mobilenet_w1, senet154 and shufflenetv2b_w1; of transformers SwiftFormer,
+PP-LCNet, HGNetV2 and DeiT with one head; of segmentation_models_pytorch the encoders that end earlier than
+timm's (densenet121, xception, efficientnet); NASNet of Cadene. What keys cannot show and a pair's builder can
+make equal (an eps) it does.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ def _windows() -> list[tuple[Any, ...]]:
             _classifier("MobileViTV2", image_size=64, width_multiplier=0.5),
             _ten("mobilevitv2_050"),
         ),
-        ("LeViT", hf("Levit", "ForImageClassificationWithTeacher", num_labels=10), _ten("levit_128s"), 224),
+        ("LeViT", hf("Levit", "ForImageClassificationWithTeacher", num_labels=10), _ten("levit_128"), 224),
     ]
 
 
@@ -254,7 +254,6 @@ def _others() -> list[tuple[Any, ...]]:
         ("MobileNetV2", *_eps_of(_classifier("MobileNetV2", tf_padding=False), _ten("mobilenetv2_100"))),
         ("MobileNetV1", *_eps_of(_classifier("MobileNetV1", tf_padding=False), _ten("mobilenetv1_100"))),
         ("EfficientNet", _classifier("EfficientNet", **_EFFICIENT), _ten("tf_efficientnet_b0"), 224),
-        ("HGNetV2", _classifier("HGNetV2"), _ten("hgnetv2_b4")),
     ]
 
 
