@@ -211,7 +211,7 @@ def test_the_proxy_of_the_environment_is_used(
     monkeypatch.setenv(name, f"http://{proxy.host}")
 
     assert got(client, f"{nginx.url}/x.pth", Span(5, 1000)) == CONTENT[5:1000]
-    assert len(proxy.asked()) == 1
+    assert len(proxy.asked(at_least=1)) == 1
 
 
 @pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
@@ -237,7 +237,7 @@ def test_tls_goes_through_a_proxy_to_the_server_itself(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.ca_file))
     assert got(client, f"{safe.url}/x.pth?token=s3cret") == CONTENT
 
-    assert {line.split()[0] for line in proxy.asked()} == {"CONNECT"}
+    assert {line.split()[0] for line in proxy.asked(at_least=1)} == {"CONNECT"}
     assert "s3cret" not in "".join(proxy.log)
 
 

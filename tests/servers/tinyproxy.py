@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ Allow 127.0.0.1
 """
 _READY = "Accepting connections"
 _ATTEMPTS = 5
+_PATIENCE_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,17 @@ class Tinyproxy:
     host: str
     log: list[str]
 
-    def asked(self) -> list[str]:
-        """First lines of the requests so far; tinyproxy says them before it asks anybody."""
+    def asked(self, at_least: int = 0) -> list[str]:
+        """First lines of the requests so far; tinyproxy says them before it asks anybody.
+
+        They are read beside the test: one that waits for some says how many, and gets what is there after 10 s.
+        """
+        deadline = time.monotonic() + _PATIENCE_S
+        while len(self._asked()) < at_least and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self._asked()
+
+    def _asked(self) -> list[str]:
         return [line.partition("): ")[2] for line in self.log if "Request (file descriptor" in line]
 
 
