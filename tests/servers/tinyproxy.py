@@ -44,7 +44,7 @@ class Tinyproxy:
     def asked(self, at_least: int = 0) -> list[str]:
         """First lines of the requests so far; tinyproxy says them before it asks anybody.
 
-        They are read beside the test: one that waits for some says how many, and gets what is there after 10 s.
+        They are read beside the test: one that waits for some says how many, and has them in 10 s or never.
         """
         deadline = time.monotonic() + _PATIENCE_S
         while len(self._asked()) < at_least and time.monotonic() < deadline:
