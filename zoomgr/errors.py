@@ -923,7 +923,7 @@ class PositionsDivergeError(AdaptError):
     neighbours: tuple[tuple[int, str, str], ...]
 
     def headline(self) -> str:
-        return f"{self.what}: checkpoint and network part at position {self.index}: {self.problem}"
+        return f"{self.what}: checkpoint and network part at position {self.index}, where {self.problem}"
 
     def facts(self) -> Iterator[tuple[str, str]]:
         for index, ours, theirs in self.neighbours:

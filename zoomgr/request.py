@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoomgr.adapt.bands import in_ch_of, order_of
 from zoomgr.adapt.classes import chosen_classes
 from zoomgr.adapt.declared import Origin
+from zoomgr.adapt.match import POSITION
 from zoomgr.adapt.rules import Match
 from zoomgr.adapt.stem import check_policy
 from zoomgr.adapt.wishes import Wishes
@@ -85,10 +86,13 @@ class Request:
 
     @property
     def least_coverage(self) -> float:
-        """Part of the network's values that must be filled; what is loaded whole needs no such floor."""
+        """Part of the network's values that must be filled.
+
+        What is loaded whole needs no such floor; and who asks for a part by position asks for a beginning.
+        """
         if self.min_coverage is not None:
             return self.min_coverage
-        return LEAST_OF_A_PART if self.partial else 0.0
+        return LEAST_OF_A_PART if self.partial and self.match != POSITION else 0.0
 
     def place(self) -> tuple[torch.device, torch.dtype | None] | None:
         """Where the model goes, and as what; None where that is how it is built.

@@ -321,7 +321,7 @@ class Zoo:
             partial: load what fits and make the rest fresh, instead of raising.
             ignore: globs of keys, of the checkpoint or of the network, that are left out.
             min_coverage: part of the network's values, 0..1, that must be loaded; None for a tenth with
-                `partial`, and else for whatever is accounted for.
+                `partial` (but for "position"), and else for whatever is accounted for.
             device: where the model goes, tensor by tensor.
             dtype: floating-point type of the model; None keeps the architecture's own.
             broadcast: only rank 0 of the `torch.distributed` process group fetches and reads; the others get

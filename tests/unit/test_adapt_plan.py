@@ -217,6 +217,36 @@ def test_a_network_that_is_wrapped_itself_is_matched_by_what_follows(prefix: str
     assert tuple(Move(prefix + name, (name,)) for name in NET) == plan.moves
 
 
+def test_a_part_of_the_checkpoint_is_found_by_its_names() -> None:
+    """`backbone.` of a detector, whatever stands before it; the rest is for another purpose."""
+    source = {f"net.trunk.{name}": shape for name, shape in NET.items()} | {"net.boxes.weight": (4, 8)}
+
+    plan = planned(source, NET)
+
+    assert tuple(Move(name, (f"net.trunk.{name}",)) for name in NET) == plan.moves
+    assert plan.unused == (Unused("net.boxes.weight", "left out on purpose"),)
+
+
+def test_of_two_parts_that_could_be_the_network_neither_is_taken() -> None:
+    """A student and its teacher: names do not say which is meant."""
+    source = {f"{part}.{name}": shape for part in ("student", "teacher") for name, shape in NET.items()}
+
+    with pytest.raises(DoesNotFitError) as caught:
+        planned(source, NET, Wishes(partial=True))
+
+    assert caught.value.matched == 0
+
+
+def test_a_part_that_lacks_a_layer_is_not_completed_from_elsewhere() -> None:
+    """The classifier beside a backbone is another one."""
+    source = {f"net.{name}": NET[name] for name in ("conv.weight", "conv.bias")}
+
+    with pytest.raises(DoesNotFitError) as caught:
+        planned(source | {"other.fc.weight": NET["fc.weight"]}, NET)
+
+    assert caught.value.missing == ("fc.weight", "fc.bias")
+
+
 @pytest.mark.parametrize(
     ("given", "wanted"), [("qint8", "float32"), ("int64", "float32"), ("complex64", "float32")]
 )

@@ -70,6 +70,13 @@ def test_equal_kinds_are_paired_in_order_whatever_their_names(counted: str) -> N
     assert plan.adapter == "position"
 
 
+def test_counters_go_where_their_layers_go() -> None:
+    """Where both sides have them, wherever they stand."""
+    ours = {**OURS, "norm.1.num_batches_tracked": ()}
+
+    assert pairs(planned(ours, THEIRS))["n1.num_batches_tracked"] == "norm.1.num_batches_tracked"
+
+
 def test_what_is_ignored_has_no_position() -> None:
     """On either side: a classifier that is left out."""
     ours = {"classifier.old": (3,), **OURS}
@@ -105,7 +112,7 @@ def test_equal_shapes_of_other_kinds_differ() -> None:
     theirs: Shapes = {"a.weight": (4,), "a.bias": (4,), "b.weight": (4,), "b.bias": (4,)}
     ours = {name: OURS[name] for name in list(OURS)[:4]}
 
-    with pytest.raises(PositionsDivergeError, match=r"weight of a batch norm against .* weight of a norm"):
+    with pytest.raises(PositionsDivergeError, match=r"weight of a batch norm .* weight of a norm"):
         planned(ours, theirs)
     turned: Shapes = dict.fromkeys(ours, (4,))
     order = ["norm.1.weight", "norm.1.running_mean", "norm.1.bias", "norm.1.running_var"]
@@ -130,7 +137,7 @@ def test_a_part_ends_at_the_first_difference_and_says_so() -> None:
     plan = planned(OURS, THEIRS | {"c1.weight": (9, 4, 3, 3)}, Wishes(partial=True))
 
     assert list(pairs(plan)) == [name for name in THEIRS if name.startswith("n1.") and "tracked" not in name]
-    assert any("as far as 4" in note and "c1.weight" in note for note in plan.notes)
+    assert any("up to 4" in note and "c1.weight" in note for note in plan.notes)
     with pytest.raises(PositionsDivergeError):
         planned(OURS, {"w": (1,), **THEIRS}, Wishes(partial=True))
 

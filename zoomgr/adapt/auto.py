@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from zoomgr.adapt.match import ALIGN, POSITION, choose_adapter
 from zoomgr.adapt.plan import make_plan
 from zoomgr.adapt.wishes import Wishes
-from zoomgr.errors import AmbiguousKeysError, DoesNotFitError
+from zoomgr.errors import AmbiguousKeysError, DoesNotFitError, LowCoverageError
 from zoomgr.hookspecs import Adapter
 from zoomgr.records import LoadPlan, TensorSpec
 
@@ -52,13 +52,13 @@ def plan_by(  # noqa: PLR0913 [both sides of it, and how they are matched]
         return make_plan(source, target, what=what, adapter=adapter, wishes=wishes)
     try:
         return make_plan(source, target, what=what, adapter=adapter, wishes=wishes)
-    except DoesNotFitError as error:
+    except (DoesNotFitError, LowCoverageError) as error:
         # With most names equal it is this network, and what is missing is what there is to say.
-        if not adapter and 2 * error.matched > len(target):
+        if isinstance(error, DoesNotFitError) and not adapter and 2 * error.matched > len(target):
             raise
         try:
             return _aligned(source, target, what, wishes)
-        except DoesNotFitError:
+        except (DoesNotFitError, LowCoverageError):
             raise error from None
         except AmbiguousKeysError as ambiguous:
             raise (error if adapter else ambiguous) from None

@@ -46,11 +46,11 @@ class Draft:
         self._unexpected: list[str] = []
         self._mismatched: list[str] = []
 
-    def heads_elsewhere(self, prefix: str) -> list[str]:
-        """Names of the checkpoint that belong to a head which the network does not have (`num_classes=0`)."""
+    def heads_elsewhere(self, names: Iterable[str]) -> list[str]:
+        """Names that belong to a head which the network does not have (`num_classes=0`)."""
         heads = tuple(self._heads)
-        named = (name for name in self.sources if (prefix + name).startswith(heads)) if heads else ()
-        return [name for name in named if self._is_elsewhere(prefix + name)]
+        named = (name for name in names if name.startswith(heads)) if heads else ()
+        return [name for name in named if self._is_elsewhere(name)]
 
     def of_heads_elsewhere(self, moves: Iterable[Move]) -> list[Move]:
         """Those of the moves whose targets belong to a head which the network does not have, once each."""
@@ -62,9 +62,14 @@ class Draft:
         self._unused |= {name: LEFT_OUT for name in left_out if name in self.sources}
         self._fresh |= {name: COMPUTED for name in kept if name in self.targets}
 
-    def pass_over_numbers(self, moves: Sequence[Move], prefix: str) -> list[Move]:
-        """Those of the moves by names, equal behind a prefix, that go by other layers' numbers; not taken."""
-        given = {prefix + name: spec.shape for name, spec in self.sources.items()}
+    def pass_over_numbers(self, moves: Sequence[Move], there: Mapping[str, str]) -> list[Move]:
+        """Those of the moves by equal names that go by other layers' numbers; they are not taken.
+
+        Args:
+            moves: for all equal names.
+            there: what names of the checkpoint are in the network.
+        """
+        given = {name: self.sources[source].shape for source, name in there.items()}
         passed = misnumbered(moves, given, {name: spec.shape for name, spec in self.targets.items()})
         for move in passed:
             self._missing.append(move.target)

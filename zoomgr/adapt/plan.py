@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from zoomgr.adapt.draft import Draft
 from zoomgr.adapt.reasons import ANOTHER_NUMBER
 from zoomgr.adapt.stem import check_policy
 from zoomgr.adapt.wishes import Wishes
+from zoomgr.adapt.wrapping import names_there
 from zoomgr.hookspecs import Adapter, Mapped, TargetedAdapter
 from zoomgr.records import LoadPlan, Move, TensorSpec
 
@@ -28,8 +29,8 @@ def make_plan(
         source: the checkpoint's tensors.
         target: the network's, of its `state_dict()`.
         what: the network's name, for errors.
-        adapter: translates the checkpoint's keys; None takes equal names. When no name is equal and all of
-            the network's share a first part (`module.`, `backbone.`), names are compared without it.
+        adapter: translates the checkpoint's keys; None takes names that are equal, or are where what stands
+            before them in one side is taken off (`module.`, `backbone.`).
         wishes: what else is allowed.
 
     Raises:
@@ -54,28 +55,15 @@ def make_plan(
 def _by_name(draft: Draft, *, part: bool) -> Mapped:
     """A move for each equal name, in the target's order; and for a head that the network does not have.
 
-    Where a part is enough, names that are equal by chance are passed over.
+    Names outside the part of the checkpoint that is this network are left out. Where a part is enough, names
+    that are equal by chance are passed over.
     """
-    given, wanted = draft.sources, draft.targets
-    prefix = _wrapping(given, wanted)
-    if prefix:
-        names = [(name, name.removeprefix(prefix)) for name in wanted]
-        moves = [Move(target, (source,)) for target, source in names if source in given]
-    else:
-        moves = [Move(name, (name,)) for name in wanted if name in given]
-    passed = draft.pass_over_numbers(moves, prefix) if part else []
+    there = names_there(draft.sources, draft.targets)
+    back = {name: source for source, name in there.items()}
+    moves = [Move(name, (back[name],)) for name in draft.targets if name in back]
+    passed = draft.pass_over_numbers(moves, there) if part else []
     notes = [f"{len(passed)} tensors of {ANOTHER_NUMBER} are passed over; match= may say which they are"]
-    heads = [Move(prefix + name, (name,)) for name in draft.heads_elsewhere(prefix)]
+    heads = [Move(name, (back[name],)) for name in draft.heads_elsewhere(back)]
     taken = [move for move in moves if move not in passed] if passed else moves
-    return Mapped((*taken, *heads), notes=tuple(notes) if passed else ())
-
-
-def _wrapping(given: Mapping[str, TensorSpec], wanted: Mapping[str, TensorSpec]) -> str:
-    """The first part that all names of the network share and no name of the checkpoint has; mostly none."""
-    prefix, names = "", list(wanted)
-    while names and given.keys().isdisjoint(name.removeprefix(prefix) for name in names):
-        longer = prefix + names[0].removeprefix(prefix).partition(".")[0] + "."
-        if not all(name.startswith(longer) for name in names):
-            return ""
-        prefix = longer
-    return prefix
+    outside = tuple(name for name in draft.sources if name not in there)
+    return Mapped((*taken, *heads), left_out=outside, notes=tuple(notes) if passed else ())

@@ -61,12 +61,15 @@ class PositionalAdapter:
         index, problem = _first_difference(ours, theirs, loose)
         if problem and (not index or not self._wishes.partial):
             raise PositionsDivergeError(self._what, index, problem, tuple(_around(index, ours, theirs)))
-        moves = tuple(
+        pairs = [
             Move(there.spec.name, (here.spec.name,))
             for here, there in zip(ours[:index], theirs[:index], strict=True)
-        )
-        where = f"matched by position as far as {index}, where the two sides part: {problem}"
-        return Mapped(moves, notes=(where,) if problem else ())
+        ]
+        moves = (*pairs, *_counters(pairs, source, target))
+        if not problem:
+            return Mapped(moves)
+        here = next(" against ".join(pair[1:]) for pair in _around(index, ours, theirs) if pair[0] == index)
+        return Mapped(moves, notes=(f"matched by position up to {index}, where {problem}: {here}",))
 
     def _things(self, specs: Sequence[TensorSpec]) -> list[_Thing]:
         kinds = _kinds(specs)
@@ -87,7 +90,7 @@ class _Thing:
 
     @property
     def owner(self) -> str:
-        return self.spec.name.rpartition(".")[0]
+        return _owner(self.spec.name)
 
     def __str__(self) -> str:
         return f"{printable(self.spec.name)} {self.spec.shape}, {self.kind}"
@@ -96,13 +99,13 @@ class _Thing:
 def _first_difference(
     ours: Sequence[_Thing], theirs: Sequence[_Thing], loose: frozenset[str]
 ) -> tuple[int, str]:
-    """Index of the first pair that differ, and how; the length of both and nothing when none do."""
+    """Index of the first pair that differ, and in what; the length of both and nothing when none do."""
     for index, (here, there) in enumerate(zip(ours, theirs, strict=False)):
         if here.kind != there.kind:
-            return index, f"{here} against {there}"
+            return index, "both are different things"
         given, wanted = here.spec.shape, there.spec.shape
         if given != wanted and not (there.owner in loose and len(given) == len(wanted)):
-            return index, f"{here} against {there}"
+            return index, "both have other shapes"
     index = min(len(ours), len(theirs))
     if len(ours) == len(theirs):
         return index, ""
@@ -115,6 +118,21 @@ def _around(index: int, ours: Sequence[_Thing], theirs: Sequence[_Thing]) -> Ite
         if at < max(len(ours), len(theirs)):
             here, there = (str(side[at]) if at < len(side) else "nothing" for side in (ours, theirs))
             yield at, here, there
+
+
+def _counters(
+    moves: Sequence[Move], source: Sequence[TensorSpec], target: Sequence[TensorSpec]
+) -> Iterator[Move]:
+    """Of the layers that are paired, where both sides count."""
+    given, wanted = ({spec.name for spec in side} for side in (source, target))
+    owners = {_owner(move.target): _owner(move.sources[0]) for move in moves}
+    for there, here in owners.items():
+        if f"{there}.{COUNTER}" in wanted and f"{here}.{COUNTER}" in given:
+            yield Move(f"{there}.{COUNTER}", (f"{here}.{COUNTER}",))
+
+
+def _owner(name: str) -> str:
+    return name.rpartition(".")[0]
 
 
 # -- what a tensor is ----------------------------------------------------------------------------------------
