@@ -198,7 +198,7 @@ class InvalidRulesError(UsageError):
         return f"{where}: {self.problem}"
 
     def hint(self) -> str:
-        return did_you_mean(self.close) or "docs/mapping.md describes rules"
+        return did_you_mean(self.close) or "docs/keymaps.md describes rules"
 
 
 class InvalidSettingError(UsageError):

@@ -1,4 +1,4 @@
-"""Key schemas as data: which name of a checkpoint is which of a network (docs/mapping.md, "Rules")."""
+"""Key schemas as data: which name of a checkpoint is which of a network (docs/keymaps.md, "Rules")."""
 
 from zoomgr.adapt.rules.adapter import RulesAdapter
 from zoomgr.adapt.rules.given import MAPPING, RULES, Match, rules_given

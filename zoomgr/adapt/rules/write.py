@@ -19,7 +19,7 @@ _Heads = Mapping[tuple[str, ...], str]
 
 
 def rules_text(plan: LoadPlan, heading: str = "") -> str:
-    """A plan's mapping as a file of rules; see docs/mapping.md.
+    """A plan's mapping as a file of rules; see docs/keymaps.md.
 
     What a load wishes (other classes or channels, keys that are ignored, a part) is not in it: it is wished
     again when the file is used.
