@@ -3,9 +3,9 @@
 A pair is in when some mapping, if only one written by hand, makes its answers equal, and when these depend on
 the picture. Tried and left out, because no mapping did: of pytorchcv resnet50 (its stride is elsewhere than
 timm's), darknet53, vovnet39, tresnet_m, mobilenet_w1, senet154, shufflenetv2b_w1; of transformers
-SwiftFormer, PP-LCNet, HGNetV2 and DeiT with one head; of segmentation_models_pytorch the encoders that end earlier than
-timm's (densenet121, xception, efficientnet); NASNet of Cadene. What keys cannot show and a pair's builder can
-make equal (an eps) it does.
+SwiftFormer, PP-LCNet, HGNetV2 and DeiT with one head; of segmentation_models_pytorch the encoders that end
+earlier than timm's (densenet121, xception, efficientnet); NASNet of Cadene. What keys cannot show and a
+pair's builder can make equal (an eps) it does.
 """
 
 from __future__ import annotations
