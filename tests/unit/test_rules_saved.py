@@ -69,6 +69,17 @@ def test_a_rule_never_says_more_than_the_plan(spare: str) -> None:
     assert len(rules_of(planned(names, spare=(spare,)))) == 1
 
 
+def test_an_exception_does_not_cost_the_other_rules() -> None:
+    """One layer that went elsewhere is said by its name, the layers of another kind all at once."""
+    names = {f"a.{n}.w": f"b.{n}.w" for n in (0, 1)} | {"a.2.w": "c.w"}
+    others = {f"x.{n}.w": f"y.{n}.w" for n in range(9)}
+
+    lines = rules_of(planned(names | others, lacking=("b.2.w",)))
+
+    assert len(lines) == 4
+    assert '{ from = "x.{n}.w", to = "y.{n}.w" }' in lines
+
+
 def test_a_head_that_was_replaced_is_still_said() -> None:
     """The rules are of the names: another load may keep the head."""
     source, target = (
