@@ -27,10 +27,11 @@ import torch
 from mapping_networks import Pair
 from mapping_pairs import PAIRS, UNRELATED
 from mapping_trial import ORDERS, BlindPairError, Trial, variants
-from mapping_ways import Way, ways
+from mapping_ways import Tensors, Way, ways
 from rich.console import Console
 from rich.table import Table
 
+from zoomgr.adapt.build import skip_init
 from zoomgr.errors import ZoomgrError
 
 _ASKED = {"zoomgr auto": 0.99, "zoomgr align": 0.97}
@@ -56,11 +57,18 @@ class Result:
 
 @dataclass(slots=True)
 class Measured:
-    """All that is known in the end; `not_run` holds reasons by pair."""
+    """All that is known in the end.
+
+    Attributes:
+        results: of pairs that belong together.
+        not_run: reasons by pair.
+        unrelated: tensors that were filled of networks that do not belong together; all should be 0.
+        planning_s: of a network of a thousand tensors.
+    """
 
     results: list[Result] = field(default_factory=list)
     not_run: dict[str, str] = field(default_factory=dict)
-    unrelated: list[str] = field(default_factory=list)
+    unrelated: dict[str, int] = field(default_factory=dict)
     planning_s: float = 0.0
 
     def counts(self, way: str, chosen: Callable[[Result], bool] = lambda _: True) -> Counter[str]:
@@ -71,9 +79,8 @@ class Measured:
 # -- measuring -----------------------------------------------------------------------------------------------
 
 
-def measure(pairs: Sequence[Pair], contender: str, console: Console) -> Measured:
+def measure(pairs: Sequence[Pair], contender: str, measured: Measured, console: Console) -> None:
     """Try all pairs, each in all variants, by all ways of that name."""
-    measured = Measured()
     for at, pair in enumerate(pairs, 1):
         if console.is_terminal:
             console.print(f"{at}/{len(pairs)} {pair.name}", end=" " * 30 + "\r", highlight=False)
@@ -88,7 +95,6 @@ def measure(pairs: Sequence[Pair], contender: str, console: Console) -> Measured
         measured.results += tried(trial, chosen)
         del trial
         gc.collect()
-    return measured
 
 
 def tried(trial: Trial, chosen: Mapping[str, Way]) -> Iterator[Result]:
@@ -100,20 +106,28 @@ def tried(trial: Trial, chosen: Mapping[str, Way]) -> Iterator[Result]:
             yield Result(trial.pair, variant, name, outcome, time.perf_counter() - began)
 
 
-def filled_unrelated(pattern: str) -> Iterator[str]:
-    """What was filled of networks that do not belong together; it should be nothing."""
+def try_unrelated(pattern: str, measured: Measured) -> None:
+    """Map networks that do not belong together, by both of zoomgr's ways, in each order."""
     for name, (theirs, ours) in UNRELATED.items():
         if not fnmatchcase(name, pattern):
             continue
-        with torch.device("meta"):
-            source, target = theirs().state_dict(), ours().state_dict()
+        try:
+            with skip_init():
+                source, target = theirs().state_dict(), ours().state_dict()
+        except ImportError as error:
+            measured.not_run[name] = str(error)
+            continue
         for order, tensors in list(variants(source))[: len(ORDERS)]:
             for way in _ASKED:
-                try:
-                    filled = ways()[way](tensors, target)
-                except ZoomgrError:
-                    continue
-                yield f"filled {len(filled)} of {len(target)} tensors: {name}, {order}, {way}"
+                measured.unrelated[f"{name}, {order}, {way}"] = filled(way, tensors, target)
+
+
+def filled(way: str, source: Tensors, target: Tensors) -> int:
+    """How many tensors it fills, 0 when it refuses."""
+    try:
+        return len(ways()[way](source, target))
+    except ZoomgrError:
+        return 0
 
 
 def planning_s() -> float:
@@ -127,9 +141,9 @@ def planning_s() -> float:
     seconds = []
     for _ in range(5):
         began = time.perf_counter()
-        filled = align(source, target)
+        found = align(source, target)
         seconds.append(time.perf_counter() - began)
-        assert len(filled) == len(target) > _THOUSAND
+        assert len(found) == len(target) > _THOUSAND
     return statistics.median(seconds)
 
 
@@ -172,7 +186,7 @@ def holds(measured: Measured) -> bool:
         found = measured.counts(way)
         if found.total() and (share(found) < asked or found["wrong"]):
             return False
-    return not measured.unrelated and measured.planning_s < _LONGEST_S
+    return not any(measured.unrelated.values()) and measured.planning_s < _LONGEST_S
 
 
 # -- the command ---------------------------------------------------------------------------------------------
@@ -192,9 +206,9 @@ def main(only: str, contender: str, quick: bool, verbose: bool) -> None:
     chosen = [pair for name, pair in PAIRS.items() if fnmatchcase(name, only)]
     if quick:
         chosen = list({pair.library: pair for pair in reversed(chosen)}.values())
-    measured = measure(chosen, contender, console)
-    measured.unrelated = list(filled_unrelated("*" if only == "*" else only))
-    measured.planning_s = planning_s()
+    measured = Measured(planning_s=planning_s())
+    try_unrelated(only, measured)
+    measure(chosen, contender, measured, console)
     show(measured, console)
     if verbose:
         interesting = (one for one in measured.results if one.way in _ASKED and one.outcome != "exact")
