@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import zoomgr
 from zoomgr.settings import Settings
 from zoomgr.zoo import Zoo
 
@@ -82,9 +83,11 @@ def no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def acme(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A third party's plugin is installed."""
+    """A third party's plugin is installed, also for the functions of the package, whose Zoo is kept."""
     monkeypatch.syspath_prepend(DATA / "acme")
+    zoomgr._default_zoo.cache_clear()
     yield
+    zoomgr._default_zoo.cache_clear()
     sys.modules.pop("acme_zoo", None)
 
 
