@@ -27,6 +27,8 @@ from zoomgr.errors import ZoomgrError
 _NEAR = 1e-4  # of the largest output; the order of sums differs between libraries
 _PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "net.", "module._orig_mod.")
 _PICTURES = 4
+_COMPUTED = "relative_coords_table"
+"""A buffer that every constructor computes alike, and no training changes."""
 
 ORDERS = ("registered", "sorted", "shuffled")
 
@@ -81,7 +83,7 @@ def randomised(model: nn.Module, seed: int) -> nn.Module:
     chance = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, value in model.state_dict(keep_vars=True).items():
-            if value.is_floating_point():
+            if value.is_floating_point() and not name.endswith(_COMPUTED):
                 value.data.copy_(_random(name, value, chance))
     return model.eval()
 
