@@ -247,3 +247,29 @@ def test_a_network_of_other_sizes_is_not_filled() -> None:
 def test_the_order_of_a_file_is_believed_where_a_bias_follows_its_weight(order: str, expected: bool) -> None:
     """Tools that write safetensors sort names, and order says nothing any more."""
     assert is_registered(specs(OURS, order)) is expected
+
+
+@pytest.mark.parametrize("order", ["sorted", "shuffled"])
+def test_a_number_among_words_is_not_an_order(order: str) -> None:
+    """The `conv1` beside an `exp_conv` comes second, and its norm is not `bn1`."""
+    source = conv("unit.exp_conv.conv", 8, 2, 1) | norm("unit.exp_conv.bn", 8, stats=True)
+    source |= conv("unit.conv1.conv", 8, 1, 3) | norm("unit.conv1.bn", 8, stats=True)
+    target = conv("conv_pw", 8, 2, 1) | norm("bn1", 8, stats=True)
+    target |= conv("conv_dw", 8, 1, 3) | norm("bn2", 8, stats=True)
+
+    at = moved(align(specs(source, order), specs(target)).moves)
+
+    assert at["bn1.weight"] == ("unit.exp_conv.bn.weight",)
+    assert at["bn2.running_var"] == ("unit.conv1.bn.running_var",)
+
+
+@ORDERS
+def test_the_head_of_a_teacher_is_known_by_its_name(order: str) -> None:
+    """Two heads of one shape; what was made before them says nothing of which is which."""
+    source = norm("norm", 8) | linear("cls_classifier", 5, 8) | linear("distillation_classifier", 5, 8)
+    target = norm("norm", 8) | linear("head", 5, 8) | linear("head_dist", 5, 8)
+
+    at = moved(align(specs(source, order), specs(target)).moves)
+
+    assert at["head_dist.weight"] == ("distillation_classifier.weight",)
+    assert at["head.bias"] == ("cls_classifier.bias",)

@@ -41,6 +41,7 @@ _SYNONYMS = {
     "key": ("k",),
     "value": ("v",),
     "stem": ("root", "init_block", "embedder"),
+    "distilled": ("dist", "distillation", "distil"),
     "scale": ("gamma", "layerscale", "lambda", "ls"),
 }
 _MEANINGS = {

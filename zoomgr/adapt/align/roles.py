@@ -145,10 +145,17 @@ def _layers_of_evidence(
 
 
 def _names(ones: Sequence[Path], others: Sequence[Path]) -> _Evidence:
-    """Equal names, and words that not all of them have."""
+    """Equal names, and words that not all of them have.
+
+    A number says which it is only among numbers: the `conv1` beside an `exp_conv` is not the first of two.
+    """
     said = [[pieces(path) for path in paths] for paths in (ones, others)]
     common = [frozenset.intersection(*sets) for sets in said]
     telling = [[words - shared for words in sets] for sets, shared in zip(said, common, strict=True)]
+    if not all(any(isinstance(word, int) for word in words) for sets in telling for words in sets):
+        telling = [
+            [frozenset(word for word in words if isinstance(word, str)) for words in s] for s in telling
+        ]
 
     def likeness(one: int, other: int) -> float:
         a, b = telling[0][one], telling[1][other]
@@ -191,7 +198,7 @@ def _ranks(side: Side, places: Sequence[int]) -> list[int]:
 
 
 def _partners(source: Side, target: Side, case: _Case, pairs: Mapping[int, int]) -> _Evidence:
-    """A layer that stands beside another in the source stands beside the same one in the target.
+    """A norm that stands beside a layer in the source stands beside the same one in the target.
 
     Beside is, in the target, what was made just before it; in the source the same, or, where a file has lost
     its order, what is nearest by name.
@@ -200,7 +207,7 @@ def _partners(source: Side, target: Side, case: _Case, pairs: Mapping[int, int])
     before = _before(target)
     table = []
     for one in case.source:
-        near = _nearest(source, one, pairs)
+        near = set[int]() if source.atoms[one].is_map else _nearest(source, one, pairs)
         row = []
         for other in case.target:
             partner = back.get(before.get(other, -1))
@@ -223,7 +230,7 @@ def _nearest(side: Side, at: int, pairs: Mapping[int, int]) -> set[int]:
     ways = {
         other: _way(own, side.atoms[other].path)
         for other in range(max(0, at - _NEAR), min(len(side.atoms), at + _NEAR))
-        if other in pairs and (side.atoms[other].is_map or side.atoms[at].is_map)
+        if other in pairs and side.atoms[other].is_map
     }
     shortest = min(ways.values(), default=0)
     closest = [other for other, way in ways.items() if way == shortest]
