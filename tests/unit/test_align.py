@@ -252,15 +252,17 @@ def test_the_order_of_a_file_is_believed_where_a_bias_follows_its_weight(order: 
 @pytest.mark.parametrize("order", ["sorted", "shuffled"])
 def test_a_number_among_words_is_not_an_order(order: str) -> None:
     """The `conv1` beside an `exp_conv` comes second, and its norm is not `bn1`."""
-    source = conv("unit.exp_conv.conv", 8, 2, 1) | norm("unit.exp_conv.bn", 8, stats=True)
-    source |= conv("unit.conv1.conv", 8, 1, 3) | norm("unit.conv1.bn", 8, stats=True)
-    target = conv("conv_pw", 8, 2, 1) | norm("bn1", 8, stats=True)
-    target |= conv("conv_dw", 8, 1, 3) | norm("bn2", 8, stats=True)
+    source = conv("units.0.conv1.conv", 4, 1, 3) | norm("units.0.conv1.bn", 4, stats=True)
+    source |= conv("units.1.exp_conv.conv", 8, 2, 1) | norm("units.1.exp_conv.bn", 8, stats=True)
+    source |= conv("units.1.conv1.conv", 8, 1, 3) | norm("units.1.conv1.bn", 8, stats=True)
+    target = conv("blocks.0.conv_dw", 4, 1, 3) | norm("blocks.0.bn1", 4, stats=True)
+    target |= conv("blocks.1.conv_pw", 8, 2, 1) | norm("blocks.1.bn1", 8, stats=True)
+    target |= conv("blocks.1.conv_dw", 8, 1, 3) | norm("blocks.1.bn2", 8, stats=True)
 
     at = moved(align(specs(source, order), specs(target)).moves)
 
-    assert at["bn1.weight"] == ("unit.exp_conv.bn.weight",)
-    assert at["bn2.running_var"] == ("unit.conv1.bn.running_var",)
+    assert at["blocks.1.bn1.weight"] == ("units.1.exp_conv.bn.weight",)
+    assert at["blocks.1.bn2.running_var"] == ("units.1.conv1.bn.running_var",)
 
 
 @ORDERS

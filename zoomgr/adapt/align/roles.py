@@ -147,22 +147,29 @@ def _layers_of_evidence(
 def _names(ones: Sequence[Path], others: Sequence[Path]) -> _Evidence:
     """Equal names, and words that not all of them have.
 
-    A number says which it is only among numbers: the `conv1` beside an `exp_conv` is not the first of two.
+    A number says which it is only in a series, and only for a series as long: the `conv1` beside an
+    `exp_conv` is not the first of two.
     """
     said = [[pieces(path) for path in paths] for paths in (ones, others)]
     common = [frozenset.intersection(*sets) for sets in said]
     telling = [[words - shared for words in sets] for sets, shared in zip(said, common, strict=True)]
-    if not all(any(isinstance(word, int) for word in words) for sets in telling for words in sets):
-        telling = [
-            [frozenset(word for word in words if isinstance(word, str)) for words in s] for s in telling
-        ]
+    series = [_series(sets) for sets in said]
 
     def likeness(one: int, other: int) -> float:
         a, b = telling[0][one], telling[1][other]
+        if series[0][one] != series[1][other] or series[0][one] == 1:
+            a, b = (frozenset(word for word in words if isinstance(word, str)) for words in (a, b))
         alike = 2 * len(a & b) / (len(a) + len(b)) if a and b else 0.0
         return _WORDS * alike + _SAME_NAME * (ones[one] == others[other])
 
     return [[likeness(one, other) for other in range(len(others))] for one in range(len(ones))]
+
+
+def _series(said: Sequence[frozenset[str | int]]) -> list[int]:
+    """Of each name, how many there are that differ from it in numbers alone, itself included."""
+    stems = [frozenset(word for word in words if isinstance(word, str)) for words in said]
+    counts = Counter(stems)
+    return [counts[stem] for stem in stems]
 
 
 def _order(source: Side, target: Side, case: _Case) -> _Evidence:
