@@ -16,6 +16,7 @@ from zoomgr.adapt.auto import plan_by
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.checkpoint import specs_of
 from zoomgr.hookspecs import Adapter
+from zoomgr.request import LEAST_OF_A_PART
 
 Tensors = Mapping[str, Tensor]
 Way = Callable[[Tensors, Tensors], Tensors]
@@ -42,7 +43,7 @@ def by_zoomgr(match: str, source: Tensors, target: Tensors, *, is_part: bool = F
         what="the pair",
         adapters=found,
         get_adapter=lambda name: found[name],
-        wishes=Wishes(partial=is_part),
+        wishes=Wishes(partial=is_part, min_coverage=LEAST_OF_A_PART if is_part else 0.0),
     )
     return {move.target: computed(move, source) for move in plan.moves}
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
+from zoomgr.adapt.below import Below, common_prefix
 from zoomgr.adapt.match import ALIGN, POSITION, choose_adapter
 from zoomgr.adapt.plan import make_plan
 from zoomgr.adapt.wishes import Wishes
@@ -47,21 +49,32 @@ def plan_by(  # noqa: PLR0913 [both sides of it, and how they are matched]
     if match == POSITION:
         return _in_order(source, target, what, wishes)
     name = choose_adapter(match, schema, source, target, adapters)
-    adapter = get_adapter(name) if name else None
+    adapter = get_adapter(name) if name else _below_a_prefix(match, source, target, adapters)
     if match != "auto":
         return make_plan(source, target, what=what, adapter=adapter, wishes=wishes)
     try:
         return make_plan(source, target, what=what, adapter=adapter, wishes=wishes)
     except (DoesNotFitError, LowCoverageError) as error:
         # With most names equal it is this network, and what is missing is what there is to say.
-        if isinstance(error, DoesNotFitError) and not adapter and 2 * error.matched > len(target):
-            raise
+        is_near = isinstance(error, DoesNotFitError) and 2 * error.matched > len(target)
         try:
             return _aligned(source, target, what, wishes)
         except (DoesNotFitError, LowCoverageError):
             raise error from None
         except AmbiguousKeysError as ambiguous:
-            raise (error if adapter else ambiguous) from None
+            raise (error if adapter or is_near else ambiguous) from None
+
+
+def _below_a_prefix(
+    match: str, source: Sequence[TensorSpec], target: Sequence[TensorSpec], adapters: Mapping[str, Adapter]
+) -> Adapter | None:
+    """The adapter that knows the names without what all of them begin with; None for equal names."""
+    prefix = common_prefix([spec.name for spec in source]) if match == "auto" else ""
+    if not prefix or {spec.name for spec in target} <= {spec.name for spec in source}:
+        return None
+    bare = tuple(replace(spec, name=spec.name.removeprefix(prefix)) for spec in source)
+    name = choose_adapter(match, "", bare, target, adapters)
+    return Below(adapters[name], prefix) if name else None
 
 
 def _aligned(
