@@ -35,14 +35,13 @@ def adapters() -> Mapping[str, Adapter]:
 
 def by_zoomgr(match: str, source: Tensors, target: Tensors, *, is_part: bool = False) -> Tensors:
     """The plan, carried out; raises what a user would see."""
-    found = adapters() if match == "auto" else {}
     plan = plan_by(
         match,
         specs_of(source),
         specs_of(target),
         what="the pair",
-        adapters=found,
-        get_adapter=lambda name: found[name],
+        adapters=adapters,
+        get_adapter=lambda name: adapters()[name],
         wishes=Wishes(partial=is_part, min_coverage=LEAST_OF_A_PART if is_part else 0.0),
     )
     return {move.target: computed(move, source) for move in plan.moves}

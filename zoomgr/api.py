@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 import pluggy
 
-from zoomgr.adapt.rules import RulesAdapter
 from zoomgr.catalogue import LibraryCatalogue
-from zoomgr.checkpoint.foreign import described_pickle
-from zoomgr.checkpoint.objects import Call, Global
-from zoomgr.checkpoint.record import Saved
 from zoomgr.errors import (
     AdaptError,
     AmbiguousNameError,
@@ -85,7 +84,6 @@ from zoomgr.hookspecs import (
     TargetedAdapter,
     Transport,
 )
-from zoomgr.http import HttpBody, HttpClient, http_answer, open_http
 from zoomgr.layers import replace_inputs, replace_outputs
 from zoomgr.locations import promise_of
 from zoomgr.records import (
@@ -119,6 +117,13 @@ from zoomgr.records import (
     TensorSpec,
     Unused,
 )
+
+if TYPE_CHECKING:
+    from zoomgr.adapt.rules import RulesAdapter
+    from zoomgr.checkpoint.foreign import described_pickle
+    from zoomgr.checkpoint.objects import Call, Global
+    from zoomgr.checkpoint.record import Saved
+    from zoomgr.http import HttpBody, HttpClient, http_answer, open_http
 
 __all__ = [
     "WHOLE",
@@ -239,3 +244,22 @@ __all__ = [
 
 hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks a plugin's function as the implementation of the hook of its name."""
+
+_LATER = {
+    "Call": "zoomgr.checkpoint.objects",
+    "Global": "zoomgr.checkpoint.objects",
+    "HttpBody": "zoomgr.http",
+    "HttpClient": "zoomgr.http",
+    "RulesAdapter": "zoomgr.adapt.rules",
+    "Saved": "zoomgr.checkpoint.record",
+    "described_pickle": "zoomgr.checkpoint.foreign",
+    "http_answer": "zoomgr.http",
+    "open_http": "zoomgr.http",
+}
+"""What few plugins use -> where it is. All plugins are imported before a load, and cost what they import."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)

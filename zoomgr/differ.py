@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from zoomgr.adapt.auto import plan_by
 from zoomgr.adapt.made import Made
-from zoomgr.adapt.rules import Match, rules_given
+from zoomgr.adapt.match import Match
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.checkpoint import Checkpoint
 from zoomgr.host import PluginHost
@@ -50,11 +50,11 @@ def differ(  # noqa: PLR0913 [the two, how they are matched, and how near is nea
 def _plan(first: Checkpoint, second: Checkpoint, match: Match, host: PluginHost) -> LoadPlan:
     """As for a network that has the second's tensors."""
     return plan_by(
-        rules_given(match),
+        match,
         first.specs,
         second.specs,
         what=f"{first.path.name} onto {second.path.name}",
-        adapters=host.adapters.items,
+        adapters=lambda: host.adapters.items,
         get_adapter=host.get_adapter,
         wishes=Wishes(partial=True),
     )

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from zoomgr.adapt.attributes import with_kept
 from zoomgr.adapt.auto import plan_by
 from zoomgr.adapt.declared import Origin, declare
-from zoomgr.adapt.match import WAYS
-from zoomgr.adapt.rules import MAPPING, RULES, Match, rules_given
+from zoomgr.adapt.match import MAPPING, RULES, WAYS, Match
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.errors import InvalidSettingError
 from zoomgr.garbage import give_back_heap
@@ -186,11 +185,14 @@ class Loader:
 
     def _checked(self, request: Request) -> Request:
         """With the rules that it names; refuses what does not exist before anything is fetched."""
-        match = rules_given(request.match)
-        if isinstance(match, str) and match not in WAYS:
-            self._host.get_adapter(match)
+        if request.match not in WAYS:
+            from zoomgr.adapt.rules import rules_given  # few loads need it
+
+            request = replace(request, match=rules_given(request.match))
+            if isinstance(request.match, str):
+                self._host.get_adapter(request.match)
         request.place()
-        return replace(request, match=match)
+        return request
 
     def _builder(
         self, own: ModelCard, card: ModelCard, wanted: Meant, request: Request
@@ -236,11 +238,11 @@ class Loader:
 
         source, target = checkpoint.specs, specs_of(module.state_dict(keep_vars=True))
         plan = plan_by(
-            rules_given(match),
+            match,
             source,
             target,
             what=f"{card.ref} into {own.arch}",
-            adapters=self._host.adapters.items,
+            adapters=lambda: self._host.adapters.items,
             get_adapter=self._host.get_adapter,
             schema=card.schema,
             wishes=wishes,

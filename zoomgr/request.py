@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoomgr.adapt.bands import in_ch_of, order_of
 from zoomgr.adapt.classes import chosen_classes
 from zoomgr.adapt.declared import Origin
-from zoomgr.adapt.match import POSITION
-from zoomgr.adapt.rules import Match
+from zoomgr.adapt.match import POSITION, Match
 from zoomgr.adapt.stem import check_policy
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.errors import CannotAdaptHeadError, InvalidSettingError, close_matches

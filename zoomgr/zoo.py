@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor, nn
 
-    from zoomgr.adapt.rules import Match
+    from zoomgr.adapt.match import Match
     from zoomgr.cache.adopt import Adoption
     from zoomgr.cache.gc import Rubbish
     from zoomgr.cache.verify import Verdict

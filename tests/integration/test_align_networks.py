@@ -147,7 +147,7 @@ def test_a_network_of_another_kind_is_refused(theirs: str, ours: str, match: str
             tensors(theirs, "net."),
             tensors(ours),
             what="theirs into ours",
-            adapters={},
+            adapters=dict,
             get_adapter=lambda _: pytest.fail("there are none"),
             wishes=Wishes(),
         )

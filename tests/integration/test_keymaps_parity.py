@@ -63,7 +63,7 @@ def planned(
     """As a load with match="auto" plans it, by the adapter that it should find, and that knows it alone."""
     knowing = {name for name, one in host.adapters.items.items() if one.recognises(source)}
     assert knowing == {adapter, *_ALIKE.get(adapter, ())}
-    name = choose_adapter("auto", "", source, target, host.adapters.items)
+    name = choose_adapter("auto", "", source, target, lambda: host.adapters.items)
     assert name == adapter
     plan = make_plan(source, target, what=name, adapter=host.get_adapter(name))
     assert all(item.target.endswith(_KEPT) for item in plan.fresh)

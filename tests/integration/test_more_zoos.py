@@ -81,7 +81,7 @@ def loaded(card: ModelCard, file: File, **wishes: Any) -> nn.Module:
         module = CadeneFamily().build(card.ref.name, num_classes=card.num_classes, **wishes)
     source, target = specs_of(file), specs_of(module.state_dict())
     adapters = {RENAMED.name: RENAMED, BACKGROUND.name: BACKGROUND}
-    name = choose_adapter("auto", card.schema, source, target, adapters)
+    name = choose_adapter("auto", card.schema, source, target, lambda: adapters)
     plan = make_plan(source, target, what=str(card.ref), adapter=adapters.get(name))
     apply(plan, module, file)
     assert not plan.fresh

@@ -40,7 +40,7 @@ def planned(source: tuple[TensorSpec, ...], target: tuple[TensorSpec, ...]) -> L
         source,
         target,
         what="theirs into ours",
-        adapters={"acme": acme},
+        adapters=lambda: {"acme": acme},
         get_adapter=lambda _: acme,
         wishes=Wishes(),
     )

@@ -53,4 +53,4 @@ def test_the_adapter_is_the_one_that_knows_the_keys(
     """The caller, then the card where its adapter fills the network, then equal names, then the keys."""
     adapters = {"a": Renames("a", keeps)}
 
-    assert choose_adapter(match, schema, specs(source), specs("weight"), adapters) == chosen
+    assert choose_adapter(match, schema, specs(source), specs("weight"), lambda: adapters) == chosen

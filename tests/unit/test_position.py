@@ -47,7 +47,7 @@ def planned(ours: Shapes, theirs: Shapes, wishes: Wishes | None = None) -> LoadP
         specs(ours),
         specs(theirs),
         what="file into net",
-        adapters={},
+        adapters=dict,
         get_adapter=NotImplemented,
         wishes=wishes or Wishes(),
     )

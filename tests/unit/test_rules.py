@@ -183,15 +183,16 @@ def test_of_adapters_for_one_schema_the_one_for_the_network_is_chosen() -> None:
     """And none where it is for another network, or two are for this one."""
     recognise = 'recognise.keys = ["old.{n}.w"]\nrecognise.absent = ["new.w"]\nrecognise.target = ["{t}.w"]'
     kinds = {name: adapter('{from="a", to="b"}', more=recognise.replace("{t}", name)) for name in ("x", "y")}
-    old = specs({"old.0.w": (2,)})
+    old: Shapes = {"old.0.w": (2,)}
+
+    def chosen(source: Shapes, target: Shapes) -> str:
+        return choose_adapter("auto", "", specs(source), specs(target), lambda: kinds)
 
     assert all(isinstance(kind, TargetedAdapter) for kind in kinds.values())
-    assert choose_adapter("auto", "", old, specs({"x.w": (2,)}), kinds) == "x"
-    assert choose_adapter("auto", "", old, specs({"z.w": (2,)}), kinds) == ""
-    assert choose_adapter("auto", "", old, specs({"x.w": (2,), "y.w": (2,)}), kinds) == ""
-    assert (
-        choose_adapter("auto", "", specs({"old.0.w": (2,), "new.w": (2,)}), specs({"x.w": (2,)}), kinds) == ""
-    )
+    assert chosen(old, {"x.w": (2,)}) == "x"
+    assert chosen(old, {"z.w": (2,)}) == ""
+    assert chosen(old, {"x.w": (2,), "y.w": (2,)}) == ""
+    assert chosen({"old.0.w": (2,), "new.w": (2,)}, {"x.w": (2,)}) == ""
 
 
 def test_rules_without_marks_recognise_nothing() -> None:

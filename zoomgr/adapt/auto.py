@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from zoomgr.adapt.below import Below, common_prefix
-from zoomgr.adapt.match import ALIGN, POSITION, choose_adapter
+from zoomgr.adapt.match import ALIGN, POSITION, WAYS, Match, choose_adapter
 from zoomgr.adapt.plan import make_plan
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.errors import AmbiguousKeysError, DoesNotFitError, LowCoverageError
@@ -15,12 +15,12 @@ from zoomgr.records import LoadPlan, TensorSpec
 
 
 def plan_by(  # noqa: PLR0913 [both sides of it, and how they are matched]
-    match: str | Adapter,
+    match: Match,
     source: Sequence[TensorSpec],
     target: Sequence[TensorSpec],
     *,
     what: str,
-    adapters: Mapping[str, Adapter],
+    adapters: Callable[[], Mapping[str, Adapter]],
     get_adapter: Callable[[str], Adapter],
     schema: str = "",
     wishes: Wishes,
@@ -28,20 +28,25 @@ def plan_by(  # noqa: PLR0913 [both sides of it, and how they are matched]
     """Plan as `match` says.
 
     Args:
-        match: "name", "position", "align", an adapter or its name; or "auto": equal names, also under a
-            prefix; an adapter that the card names or that recognises the keys; structure, where the others
-            do not fit.
+        match: "name", "position", "align", an adapter or its name, a mapping or a file of rules; or "auto":
+            equal names, also under a prefix; an adapter that the card names or that recognises the keys;
+            structure, where the others do not fit.
         source: the checkpoint's tensors.
         target: the network's tensors.
         what: both, for errors.
-        adapters: those there are, by name.
+        adapters: gives those there are, by name; most loads need none.
         get_adapter: gives one by name, or says why there is none.
         schema: what the checkpoint's card says of its keys.
         wishes: what else is allowed.
 
     Raises:
         AdaptError: as `make_plan`; AmbiguousKeysError where structure leaves a choice.
+        NoSuchFileError, InvalidRulesError: as `rules_given`.
     """
+    if match not in WAYS:
+        from zoomgr.adapt.rules import rules_given  # few loads need it
+
+        match = rules_given(match)
     if not isinstance(match, str):
         return make_plan(source, target, what=what, adapter=match, wishes=wishes)
     if match == ALIGN:
@@ -66,7 +71,10 @@ def plan_by(  # noqa: PLR0913 [both sides of it, and how they are matched]
 
 
 def _below_a_prefix(
-    match: str, source: Sequence[TensorSpec], target: Sequence[TensorSpec], adapters: Mapping[str, Adapter]
+    match: str,
+    source: Sequence[TensorSpec],
+    target: Sequence[TensorSpec],
+    adapters: Callable[[], Mapping[str, Adapter]],
 ) -> Adapter | None:
     """The adapter that knows the names without what all of them begin with; None for equal names."""
     prefix = common_prefix([spec.name for spec in source]) if match == "auto" else ""
@@ -74,13 +82,13 @@ def _below_a_prefix(
         return None
     bare = tuple(replace(spec, name=spec.name.removeprefix(prefix)) for spec in source)
     name = choose_adapter(match, "", bare, target, adapters)
-    return Below(adapters[name], prefix) if name else None
+    return Below(adapters()[name], prefix) if name else None
 
 
 def _aligned(
     source: Sequence[TensorSpec], target: Sequence[TensorSpec], what: str, wishes: Wishes
 ) -> LoadPlan:
-    from zoomgr.adapt.align.adapter import StructuralAdapter  # few loads need it
+    from zoomgr.adapt.align.adapter import StructuralAdapter  # as above
 
     structural = StructuralAdapter(what, wishes)
     return make_plan(source, target, what=what, adapter=structural, wishes=wishes)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 
 from zoomgr.adapt.fits import COUNTER
 from zoomgr.hookspecs import Adapter, TargetedAdapter
@@ -15,13 +16,19 @@ POSITION = "position"
 WAYS = ("auto", "name", POSITION, ALIGN)
 """What `match` may be besides an adapter's name."""
 
+MAPPING, RULES = "mapping", "rules "
+"""What a mapping is called as an adapter, and how the name of a file of rules begins."""
+
+Match = str | Mapping[str, str | None] | os.PathLike[str] | Adapter
+"""How keys are matched: by a way's or an adapter's name, a mapping of names, a file of rules, an adapter."""
+
 
 def choose_adapter(
     match: str,
     schema: str,
     source: Sequence[TensorSpec],
     target: Sequence[TensorSpec],
-    adapters: Mapping[str, Adapter],
+    adapters: Callable[[], Mapping[str, Adapter]],
 ) -> str:
     """The name of the adapter to use; empty to match equal names.
 
@@ -30,7 +37,7 @@ def choose_adapter(
         schema: what the checkpoint's card says of its keys; empty when it says nothing.
         source: the checkpoint's tensors.
         target: the network's tensors.
-        adapters: those there are, by name.
+        adapters: gives those there are, by name; most checkpoints need none.
 
     With "auto", the card's schema counts when its adapter fills the whole network. Else a checkpoint that has
     every name of the network is matched by name, whatever its card says: it was translated already; unless an
@@ -40,14 +47,14 @@ def choose_adapter(
     """
     if match != "auto":
         return "" if match == "name" else match
+    if schema and schema in adapters() and _fills(adapters()[schema], source, target):
+        return schema
     given, wanted = {spec.name for spec in source}, {spec.name for spec in target}
     if wanted <= given:
-        if schema in adapters and _fills(adapters[schema], source, target):
-            return schema
-        knowing = _knowing(source, target, adapters) if wanted < given else ""
-        return knowing if knowing and _fills(adapters[knowing], source, target) else ""
-    knowing = _knowing(source, target, adapters)
-    if schema and not (knowing and _fills(adapters[knowing], source, target)):
+        knowing = _knowing(source, target, adapters()) if wanted < given else ""
+        return knowing if knowing and _fills(adapters()[knowing], source, target) else ""
+    knowing = _knowing(source, target, adapters())
+    if schema and not (knowing and _fills(adapters()[knowing], source, target)):
         return schema
     return knowing
 

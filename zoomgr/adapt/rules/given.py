@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, NoReturn, Self
 
+from zoomgr.adapt.match import MAPPING, RULES, Match
 from zoomgr.adapt.rules.adapter import RulesAdapter
 from zoomgr.adapt.rules.patterns import Pattern
 from zoomgr.adapt.rules.read import Rule, Rules, problem_of
@@ -15,11 +16,6 @@ from zoomgr.errors import InvalidRulesError, NoSuchFileError, close_matches, rea
 from zoomgr.hookspecs import Adapter, Mapped
 from zoomgr.records import Move, TensorSpec
 
-Match = str | Mapping[str, str | None] | os.PathLike[str] | Adapter
-"""How keys are matched: by a way's or an adapter's name, a mapping of names, a file of rules, an adapter."""
-
-MAPPING, RULES = "mapping", "rules "
-"""What a mapping is called as an adapter, and how the name of a file of rules begins."""
 _MOST_BYTES = 4 << 20
 """Of a file of rules; one with a rule for each of a thousand tensors has a twentieth of it."""
 
