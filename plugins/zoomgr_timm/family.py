@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from zoomgr.api import (
@@ -29,7 +30,7 @@ class TimmFamily:
 
     def names(self) -> Iterable[str]:
         """The architectures of the shipped catalogue."""
-        return tuple(CATALOGUE.shipped["architectures"])
+        return tuple(self._known)
 
     def build(
         self, name: str, *, num_classes: int | None = None, in_ch: int | None = None, **kwargs: Any
@@ -48,7 +49,7 @@ class TimmFamily:
             CannotAdaptStemError: it takes no other count of channels.
             UnknownArchitectureError: timm has no such architecture.
         """
-        row = _row(name)
+        row = self._row(name)
         if num_classes and not row.get("head"):
             problem = "it is an encoder and has no layer of classes"
             raise CannotAdaptHeadError(f"timm/{name}", num_classes, problem)
@@ -62,15 +63,23 @@ class TimmFamily:
         )
         return model
 
+    def _row(self, name: str) -> dict[str, Any]:
+        """The catalogue's row of an architecture; asked of timm where another version is installed."""
+        if self._speaks_for_it and name in self._known:
+            return self._known[name]
+        from zoomgr_timm.generate import architecture_row
 
-def _row(name: str) -> dict[str, Any]:
-    """The catalogue's row of an architecture; asked of timm where another version is installed."""
-    known: dict[str, dict[str, Any]] = CATALOGUE.shipped["architectures"]
-    if CATALOGUE.is_shipped_version and name in known:
-        return known[name]
-    from zoomgr_timm.generate import architecture_row
+        try:
+            return architecture_row(name)
+        except LookupError as error:
+            raise UnknownArchitectureError(name, ("timm",), close_matches(name, tuple(self._known))) from error
 
-    try:
-        return architecture_row(name)
-    except LookupError as error:
-        raise UnknownArchitectureError(name, ("timm",), close_matches(name, tuple(known))) from error
+    @cached_property
+    def _speaks_for_it(self) -> bool:
+        """Asked once: to read an installed version takes a tenth of a small load."""
+        return CATALOGUE.is_shipped_version
+
+    @property
+    def _known(self) -> dict[str, dict[str, Any]]:
+        architectures: dict[str, dict[str, Any]] = CATALOGUE.shipped["architectures"]
+        return architectures
