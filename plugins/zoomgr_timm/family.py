@@ -72,7 +72,9 @@ class TimmFamily:
         try:
             return architecture_row(name)
         except LookupError as error:
-            raise UnknownArchitectureError(name, ("timm",), close_matches(name, tuple(self._known))) from error
+            raise UnknownArchitectureError(
+                name, ("timm",), close_matches(name, tuple(self._known))
+            ) from error
 
     @cached_property
     def _speaks_for_it(self) -> bool:
