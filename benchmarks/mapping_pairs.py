@@ -54,6 +54,10 @@ UNRELATED: dict[str, tuple[Build, Build]] = {
     "efficientnet_b0 > lite0": (tm("efficientnet_b0"), tm("efficientnet_lite0")),
     "regnety_008 > regnety_016": (tm("regnety_008"), tm("regnety_016")),
     "regnety_008 > regnetx_008": (tm("regnety_008"), tv("regnet_x_800mf")),
+    "mobilenetv2 with a layer more > mobilenetv2": (
+        of("pytorchcv.model_provider", "get_model", "mobilenetv2_w1"),
+        tv("mobilenet_v2"),
+    ),
     "mobilenetv2 > mnasnet": (tm("mobilenetv2_100"), tm("mnasnet_100")),
     "mobilenetv3 large > small": (tm("mobilenetv3_large_100"), tv("mobilenet_v3_small")),
     "other classes": (tv("resnet18", num_classes=10), tm("resnet18")),

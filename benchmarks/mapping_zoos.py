@@ -17,8 +17,8 @@ _SHARED: Mapping[str, int] = {
 _RENAMED: Mapping[str, tuple[str, int]] = {
     "vit_b_16": ("vit_base_patch16_224", 224), "vit_b_32": ("vit_base_patch32_224", 224),
     "swin_t": ("swin_tiny_patch4_window7_224", 224), "swin_s": ("swin_small_patch4_window7_224", 224),
-    "regnet_y_400mf": ("regnety_004", 64), "regnet_y_800mf": ("regnety_008", 64),
-    "regnet_y_1_6gf": ("regnety_016", 64), "regnet_x_400mf": ("regnetx_004", 64),
+    "regnet_y_400mf": ("regnety_004", 64), "regnet_y_800mf": ("regnety_008_tv", 64),
+    "regnet_y_1_6gf": ("regnety_016", 64), "regnet_x_400mf": ("regnetx_004_tv", 64),
     "regnet_x_800mf": ("regnetx_008", 64), "regnet_x_1_6gf": ("regnetx_016", 64),
     "regnet_x_3_2gf": ("regnetx_032", 64), "mobilenet_v2": ("mobilenetv2_100", 64),
     "mnasnet1_0": ("mnasnet_100", 64), "mnasnet0_75": ("mnasnet_075", 64),

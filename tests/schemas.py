@@ -22,7 +22,8 @@ import torch
 import torchvision.models as tv
 from filling import fill, picture, settle, value_of, waves
 from safetensors.torch import load_file
-from timm.models import Beit, ConvNeXt, SwinTransformer, SwinTransformerV2, VisionTransformer
+from timm.models import Beit, ByobNet, ConvNeXt, SwinTransformer, SwinTransformerV2, VisionTransformer
+from timm.models.byobnet import ByoBlockCfg
 from timm.models.deit import VisionTransformerDistilled
 from torch import Tensor, nn
 from torchvision.models.convnext import CNBlockConfig
@@ -229,6 +230,23 @@ def _clip(*, alone: bool) -> Pair:
     if alone:
         return pair("clip-tower-timm", source.visual, _clip_tower("gelu"))
     return pair("clip-timm", source, _clip_tower("gelu"), answer=source.encode_image)
+
+
+def _clip_resnet(*, alone: bool) -> Pair:
+    open_clip: Any = import_module("open_clip")
+    depths = (1, 2, 1, 1)
+    vision = {"image_size": 64, "layers": depths, "width": 16, "head_width": 64}
+    text = {"layers": 1, "width": 32, "heads": 2, "vocab_size": 50, "context_length": 8}
+    source = open_clip.model.CLIP(20, vision, text)
+    blocks = tuple(
+        ByoBlockCfg(type="bottle", d=depth, c=64 << stage, s=min(2, 1 + stage), br=0.25)
+        for stage, depth in enumerate(depths)
+    )
+    published = import_module("timm.models.byobnet").model_cfgs["resnet50_clip"]
+    target = ByobNet(replace(published, blocks=blocks, stem_chs=(8, 8, 16)), num_classes=20, img_size=64)
+    if alone:
+        return pair("clip-resnet-tower-timm", source.visual, target)
+    return pair("clip-resnet-timm", source, target, answer=source.encode_image)
 
 
 def _resnet() -> Any:
@@ -536,6 +554,8 @@ PAIRS: Mapping[str, Callable[[], Pair]] = {
     "hf clip": _hf_clip,
     "open_clip": partial(_clip, alone=False),
     "open_clip tower": partial(_clip, alone=True),
+    "open_clip resnet": partial(_clip_resnet, alone=False),
+    "open_clip resnet tower": partial(_clip_resnet, alone=True),
     "moco": lambda: _wrapped("moco", _resnet, "encoder_q.", _moco()),
     "moco v3": lambda: _wrapped(
         "moco-v3", partial(_timm_vit, num_classes=0), "base_encoder.",

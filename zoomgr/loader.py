@@ -15,7 +15,7 @@ from zoomgr.adapt.auto import plan_by
 from zoomgr.adapt.declared import Origin, declare
 from zoomgr.adapt.match import MAPPING, RULES, WAYS, Match
 from zoomgr.adapt.wishes import Wishes
-from zoomgr.errors import InvalidSettingError
+from zoomgr.errors import InvalidSettingError, UnknownAdapterError, close_matches
 from zoomgr.garbage import give_back_heap
 from zoomgr.hookspecs import CheckpointFormat
 from zoomgr.host import PluginHost
@@ -190,9 +190,17 @@ class Loader:
 
             request = replace(request, match=rules_given(request.match))
             if isinstance(request.match, str):
-                self._host.get_adapter(request.match)
+                self._check_adapter(request.match)
         request.place()
         return request
+
+    def _check_adapter(self, name: str) -> None:
+        """Refuse what is no adapter's name; who mistypes a way is told of the ways."""
+        try:
+            self._host.get_adapter(name)
+        except UnknownAdapterError as error:
+            known = (*WAYS, *error.known)
+            raise UnknownAdapterError(name, known, close_matches(name, known)) from None
 
     def _builder(
         self, own: ModelCard, card: ModelCard, wanted: Meant, request: Request

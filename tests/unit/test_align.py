@@ -204,7 +204,9 @@ def test_a_matrix_that_no_layer_holds_is_turned_only_where_it_must_be() -> None:
     assert align(specs({"proj": (8, 8)}), specs({"head.weight": (8, 8)})).moves == ()
 
 
-@pytest.mark.parametrize("copies", [("student", "teacher"), ("encoder_k", "encoder_q")])
+@pytest.mark.parametrize(
+    "copies", [("student", "teacher"), ("encoder_k", "encoder_q"), ("momentum_encoder", "base_encoder")]
+)
 def test_of_two_copies_the_preferred_one_is_taken(copies: tuple[str, str]) -> None:
     """The teacher of DINO, the query encoder of MoCo; prefixes are found, not listed."""
     trunk = {name: shape for name, shape in OURS.items() if not name.startswith("head")}
@@ -275,3 +277,40 @@ def test_the_head_of_a_teacher_is_known_by_its_name(order: str) -> None:
 
     assert at["head_dist.weight"] == ("distillation_classifier.weight",)
     assert at["head.bias"] == ("cls_classifier.bias",)
+
+
+@pytest.mark.parametrize("order", ["registered", "sorted", "shuffled"])
+def test_a_projection_of_three_is_split_where_the_network_has_a_query_apart(order: str) -> None:
+    """An `in_proj` of torch into a pool with one query, beside blocks whose parts are joined (SigLIP)."""
+    pool = {"pool.attention.in_proj_weight": (24, 8), "pool.attention.in_proj_bias": (24,)}
+    theirs = THEIRS | pool | linear("pool.attention.out_proj", 8, 8)
+    ours = OURS | linear("attn_pool.q", 8, 8) | linear("attn_pool.kv", 16, 8) | linear("attn_pool.proj", 8, 8)
+
+    found = align(specs(theirs, order), specs(ours))
+
+    ops = {move.target: move.op for move in found.moves if move.sources[0].startswith("pool.attention.in")}
+    assert ops == {
+        "attn_pool.q.weight": Split(0, 8),
+        "attn_pool.q.bias": Split(0, 8),
+        "attn_pool.kv.weight": Split(8, 16),
+        "attn_pool.kv.bias": Split(8, 16),
+    }
+    assert moved(found.moves)["attn_pool.proj.weight"] == ("pool.attention.out_proj.weight",)
+    assert (found.ambiguous, found.unmatched, found.unused) == ((), (), ())
+
+
+@pytest.mark.parametrize("order", ["registered", "sorted", "shuffled"])
+def test_the_last_of_a_series_may_have_another_name_in_the_network(order: str) -> None:
+    """Ten blocks by number are nine and one more, in the order in which the network makes them."""
+    theirs: Shapes = {}
+    ours: Shapes = {}
+    for number in range(10):
+        at, there = f"stage.unit{number + 2}", f"repeat.{number}" if number < 9 else "block8"
+        theirs |= conv(f"{at}.conv", 8, 8, 3) | linear(f"{at}.up", 8, 4)
+        ours |= conv(f"{there}.conv", 8, 8, 3) | linear(f"{there}.up", 8, 4)
+
+    found = align(specs(theirs, order), specs(ours))
+
+    assert moved(found.moves)["block8.conv.weight"] == ("stage.unit11.conv.weight",)
+    assert moved(found.moves)["repeat.8.conv.weight"] == ("stage.unit10.conv.weight",)
+    assert (found.ambiguous, found.unmatched) == ((), ())

@@ -262,6 +262,8 @@ def test_an_adapter_can_be_named_and_must_exist(make_zoo: MakeZoo, tmp_path: Pat
         zoo.load_into(model, entry.path, match="name")
     with pytest.raises(UnknownAdapterError, match="did you mean acme-keys"):
         zoo.load_into(model, entry.path, match="acme-key")
+    with pytest.raises(UnknownAdapterError, match="did you mean align"):
+        zoo.load_into(model, entry.path, match="algin")
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from zoomgr.adapt.align.atoms import Atom, Part, Path
 from zoomgr.records import Concat, Copy, Permute, Split
 
 _LETTER = re.compile(
-    r"(?:to_|w|lin_)?(q|k|v|query|key|value|queries|keys|values)(?:_?(?:proj|lin|linear|projection))?"
+    r"(?:to_|w|lin_|proj_)?(kv|q|k|v|query|key|value|queries|keys|values)(?:_?(?:proj|lin|linear|projection))?"
 )
 _JOINED = ("qkv", "kv")
+_APART = (("q", "k", "v"), ("q", "kv"), ("k", "v"))
 
 
 def in_terms_of(source: Sequence[Atom], target: Sequence[Atom]) -> list[Atom]:
@@ -34,6 +35,7 @@ def in_terms_of(source: Sequence[Atom], target: Sequence[Atom]) -> list[Atom]:
                 if joined and joined.colour in wanted:
                     made += [joined, *_biases(owner, {letter: parts[letter] for letter in letters}, apart)]
                     used |= {parts[letter].path for letter in letters}
+                    lacking.subtract([joined.colour])
                     break
     separate = _separate_colours(target)
     for atom in source:
@@ -51,11 +53,11 @@ def in_terms_of(source: Sequence[Atom], target: Sequence[Atom]) -> list[Atom]:
 
 
 def _projections(atoms: Sequence[Atom]) -> Mapping[Path, dict[str, Atom]]:
-    """Layers whose names say that they give queries, keys or values, by module and first letter."""
+    """Layers whose names say that they give queries, keys or values, by module and letter, or by "kv"."""
     found: defaultdict[Path, dict[str, Atom]] = defaultdict(dict)
     for atom in atoms:
         if atom.path and "weight" in atom.parts and (letter := _LETTER.fullmatch(atom.path[-1].lower())):
-            found[atom.path[:-1]][letter[1][0]] = atom
+            found[atom.path[:-1]][letter[1] if letter[1] == "kv" else letter[1][0]] = atom
     return found
 
 
@@ -99,24 +101,27 @@ def _turned(atom: Atom) -> Atom | None:
     return Atom(atom.path, {"weight": weight}, atom.rank)
 
 
-def _separate_colours(target: Sequence[Atom]) -> Mapping[tuple[object, ...], str]:
+def _separate_colours(target: Sequence[Atom]) -> Mapping[tuple[object, ...], Sequence[str]]:
     """Colours that a joined layer would have, of what the target keeps apart, and which letters those are."""
     found = {}
     for owner, parts in _projections(target).items():
-        for letters in _JOINED:
-            if set(letters) == parts.keys() & set("qkv"):
-                joined = _joined(owner, letters, [parts[letter] for letter in letters])
+        for apart in _APART:
+            if set(apart) == parts.keys():
+                joined = _joined(owner, "".join(apart), [parts[letters] for letters in apart])
                 if joined:
-                    found[joined.colour] = letters
+                    found[joined.colour] = apart
     return found
 
 
-def _split(atom: Atom, separate: Mapping[tuple[object, ...], str]) -> Iterator[Atom]:
-    letters = separate.get(atom.colour, "")
-    for number, letter in enumerate(letters):
+def _split(atom: Atom, separate: Mapping[tuple[object, ...], Sequence[str]]) -> Iterator[Atom]:
+    apart = separate.get(atom.colour, ())
+    whole = len("".join(apart))
+    start = 0
+    for letters in apart:
         parts = {}
         for role, part in atom.parts.items():
-            length = part.shape[0] // len(letters)
-            shape = (length, *part.shape[1:])
-            parts[role] = replace(part, shape=shape, op=Split(number * length, length))
-        yield Atom((*atom.path, letter), parts, atom.rank)
+            one = part.shape[0] // whole
+            shape = (one * len(letters), *part.shape[1:])
+            parts[role] = replace(part, shape=shape, op=Split(one * start, shape[0]))
+        yield Atom((*atom.path, letters), parts, atom.rank)
+        start += len(letters)

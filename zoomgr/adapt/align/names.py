@@ -15,6 +15,7 @@ _SYNONYMS = {
     "conv": ("convolution", "conv2d", "cnv"),
     "norm": ("bn", "ln", "gn", "layernorm", "batchnorm", "normalization", "layer_norm", "batch_norm"),
     "linear": ("fc", "dense", "lin", "proj", "projection", "output", "out"),
+    "out": ("output", "proj"),
     "attn": ("attention", "msa", "self", "mhsa", "attend"),
     "mlp": ("ffn", "feedforward", "intermediate", "ff"),
     "down": (
@@ -41,7 +42,7 @@ _SYNONYMS = {
     "key": ("k",),
     "value": ("v",),
     "stem": ("root", "init_block", "embedder"),
-    "distilled": ("dist", "distillation", "distil"),
+    "distilled": ("dist", "distillation", "distil", "distill"),
     "scale": ("gamma", "layerscale", "lambda", "ls"),
 }
 _MEANINGS = {

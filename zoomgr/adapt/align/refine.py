@@ -119,18 +119,26 @@ def _numbered(
     source: Side, target: Side, block: _Block
 ) -> tuple[list[tuple[Node, int]], list[tuple[Node, int]]]:
     """The nodes of both sides with their numbers; all 0 where only one side has an order, or neither."""
-    orders = [in_natural_order([node.path for node in nodes]) for nodes in (block.source, block.target)]
+    sides = ((source, block.source), (target, block.target))
+    orders = [in_natural_order([node.path for node in nodes]) for _, nodes in sides]
+    if len(block.source) > 1 and None in orders and not _lead_around(*block.source, *block.target):
+        # A file that was sorted has the numbers alone; else the order of making is what both have.
+        orders = [
+            _registered(side, nodes) if side.is_registered else order
+            for order, (side, nodes) in zip(orders, sides, strict=True)
+        ]
     if len(block.source) == 1 or None in orders:
-        around = any(SHORTCUT in pieces(node.path) for node in (*block.source, *block.target))
-        if source.is_registered and target.is_registered and len(block.source) > 1 and not around:
-            orders = [_registered(source, block.source), _registered(target, block.target)]
-        else:
-            return [(node, 0) for node in block.source], [(node, 0) for node in block.target]
+        return [(node, 0) for node in block.source], [(node, 0) for node in block.target]
     one, other = orders
     return (
         [(block.source[at], index) for index, at in enumerate(one or ())],
         [(block.target[at], index) for index, at in enumerate(other or ())],
     )
+
+
+def _lead_around(*nodes: Node) -> bool:
+    """Whether one of them is a shortcut by name, of which the order of making says nothing."""
+    return any(SHORTCUT in pieces(node.path) for node in nodes)
 
 
 def _registered(side: Side, nodes: Sequence[Node]) -> list[int]:

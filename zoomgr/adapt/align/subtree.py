@@ -7,9 +7,20 @@ from collections.abc import Mapping, Sequence
 
 from zoomgr.adapt.align.atoms import Atom, Path
 
-_PREFERRED = ("ema", "averaged", "shadow", "teacher", "momentum_teacher", "student", "q", "query", "online")
+_PREFERRED = (
+    "ema",
+    "averaged",
+    "shadow",
+    "teacher",
+    "momentum_teacher",
+    "student",
+    "q",
+    "query",
+    "online",
+    "base",
+)
 """Of several copies, the first of these is taken: what those who trained them went on with (DINO's teacher,
-MoCo's query encoder, BYOL's online network)."""
+MoCo's query or base encoder, BYOL's online network)."""
 
 
 def subtree(source: Sequence[Atom], target: Sequence[Atom]) -> Path:
