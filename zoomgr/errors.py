@@ -184,6 +184,20 @@ class InvalidRegistryError(UsageError):
         return did_you_mean(self.close) or "docs/registry.md describes every key"
 
 
+class InvalidIndexError(UsageError):
+    """What should be the index of a bundle or a mirror is none, or one that this zoomgr cannot read."""
+
+    code = "invalid-index"
+    where: str
+    problem: str
+
+    def headline(self) -> str:
+        return f"{self.where}: {self.problem}"
+
+    def hint(self) -> str:
+        return "docs/airgap.md says what writes one; a newer zoomgr may have written this one"
+
+
 class InvalidRulesError(UsageError):
     """A file of rules that cannot be followed; `line` is 1-based, 0 when unknown."""
 
