@@ -1,4 +1,6 @@
 """From a connected laptop to nodes without internet: lock, export, carry, import, serve, prove readiness.
 
 index.py    what a bundle or a mirror holds: its entries with their cards, as JSON
+licences.py texts of the licences that the catalogues use
+bundle/     what is carried over by hand: a tar of index, cards, licences and blobs, made and taken in
 """
