@@ -198,6 +198,20 @@ class InvalidIndexError(UsageError):
         return "docs/airgap.md says what writes one; a newer zoomgr may have written this one"
 
 
+class InvalidKeyError(UsageError):
+    """A file that should hold an ed25519 key to sign bundles, or to check their signatures, does not."""
+
+    code = "invalid-key"
+    path: str
+    problem: str
+
+    def headline(self) -> str:
+        return f"{self.path}: {self.problem}"
+
+    def hint(self) -> str:
+        return "openssl genpkey -algorithm ed25519, or ssh-keygen -t ed25519, makes a key (docs/airgap.md)"
+
+
 class InvalidRulesError(UsageError):
     """A file of rules that cannot be followed; `line` is 1-based, 0 when unknown."""
 
@@ -555,6 +569,73 @@ class BlobAlteredError(IntegrityError):
 
     def hint(self) -> str:
         return f"zoomgr verify moves it aside; then zoomgr pull {self.ref} fetches it again"
+
+
+class InvalidBundleError(IntegrityError):
+    """A bundle is damaged, or was never one; nothing was added to the cache."""
+
+    code = "invalid-bundle"
+    path: str
+    problem: str
+
+    def headline(self) -> str:
+        return f"{self.path}: {self.problem}"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "cache", "nothing was added"
+
+    def hint(self) -> str:
+        return "copy it again, and compare its sha256sum with that of the original; else export it again"
+
+
+class MissingVolumeError(IntegrityError):
+    """A volume of a bundle that was split is not there; nothing was added to the cache."""
+
+    code = "missing-volume"
+    path: str
+
+    def headline(self) -> str:
+        return f"{self.path} is missing: the bundle goes on there"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "cache", "nothing was added"
+
+    def hint(self) -> str:
+        return "bring all of its volumes into one folder, and name the first"
+
+
+class MissingBlobsError(IntegrityError):
+    """A bundle relies on files that this cache does not have; nothing was added to it."""
+
+    code = "missing-blobs"
+    path: str
+    refs: tuple[str, ...]
+
+    def headline(self) -> str:
+        return f"{self.path} leaves out files that are not in this cache: {listed(self.refs)}"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "cache", "nothing was added"
+
+    def hint(self) -> str:
+        return "export it without --since, or since what `zoomgr inventory` says of this cache now"
+
+
+class UntrustedBundleError(IntegrityError):
+    """A bundle is not signed by a key that is asked for; nothing of it but index and signature was read."""
+
+    code = "untrusted-bundle"
+    path: str
+    problem: str
+
+    def headline(self) -> str:
+        return f"{self.path}: {self.problem}"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "cache", "nothing was added"
+
+    def hint(self) -> str:
+        return "have it signed (zoomgr export --sign KEY), or name the public key of who did"
 
 
 class VerifyFailedError(IntegrityError):
