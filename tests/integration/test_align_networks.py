@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import zoomgr
+from zoomgr.adapt.align import align
 from zoomgr.adapt.auto import plan_by
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.checkpoint import specs_of
@@ -113,6 +117,57 @@ def test_a_sorted_file_goes_into_another_library_and_computes_the_same(name: str
     assert not report.unused
     assert torch.allclose(expected, logits(target, size), atol=1e-4 * float(expected.abs().max()))
     assert any("not proven" in note for note in report.plan.notes)
+
+
+def flat(name: str) -> str:
+    """As Caffe and TensorFlow name layers: no modules."""
+    layer, _, leaf = name.rpartition(".")
+    return f"{layer.replace('.', '_')}.{leaf}"
+
+
+def shifted(name: str) -> str:
+    """Counted from one on: the second norm is called as elsewhere the first."""
+    return re.sub(r"\d+", lambda number: str(int(number[0]) + 1), name)
+
+
+def meaningless(name: str) -> str:
+    """No word says anything, but numbers do."""
+    layer, _, leaf = name.rpartition(".")
+    return re.sub(r"[A-Za-z]+", lambda word: "z" + word[0].encode().hex(), layer) + f".{leaf}"
+
+
+def found_by(source: Sequence[TensorSpec], target: Sequence[TensorSpec]) -> dict[str, tuple[str, ...]] | None:
+    """Sources by target; None where it is refused."""
+    try:
+        found = align(source, target)
+    except LookupError:
+        return None
+    is_whole = not (found.ambiguous or found.unmatched or found.unused)
+    return {move.target: move.sources for move in found.moves} if is_whole else None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAIRS)
+def test_names_that_say_less_lead_to_a_refusal_and_to_no_other_layer(name: str) -> None:
+    """Of the same network under other names comes the same mapping, or none; of some of them it does come."""
+    build, ours, _ = PAIRS[name]
+    source, target = specs_of(build().state_dict()), specs_of(ours().state_dict())
+    expected = found_by(source, target)
+    outcomes = []
+
+    for disguise, is_sorted in product((flat, shifted, meaningless), (False, True)):
+        names = {disguise(spec.name): spec.name for spec in source}
+        if len(names) < len(source):
+            continue
+        disguised = [replace(spec, name=disguise(spec.name)) for spec in source]
+        disguised.sort(key=lambda spec: spec.name if is_sorted else "")
+        found = found_by(disguised, target)
+        outcomes.append(found)
+        if found is not None:
+            real = {key: tuple(names[each] for each in sources) for key, sources in found.items()}
+            assert real == expected
+
+    assert any(outcomes)
 
 
 UNRELATED = [

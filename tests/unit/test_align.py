@@ -314,3 +314,45 @@ def test_the_last_of_a_series_may_have_another_name_in_the_network(order: str) -
     assert moved(found.moves)["block8.conv.weight"] == ("stage.unit11.conv.weight",)
     assert moved(found.moves)["repeat.8.conv.weight"] == ("stage.unit10.conv.weight",)
     assert (found.ambiguous, found.unmatched) == ((), ())
+
+
+@pytest.mark.parametrize("order", ["registered", "sorted", "shuffled"])
+@pytest.mark.parametrize("count", [2, 3])
+def test_who_counts_from_two_on_has_a_second_layer_that_comes_first(order: str, count: int) -> None:
+    """Equal names in series of other numbers say nothing."""
+    theirs: Shapes = {}
+    ours: Shapes = {}
+    for number in range(1, count + 1):
+        theirs |= conv(f"block.conv{number + 1}", 8, 8, 3) | norm(f"block.norm{number + 1}", 8)
+        ours |= conv(f"block.conv{number}", 8, 8, 3) | norm(f"block.norm{number}", 8)
+
+    at = moved(align(specs(theirs, order), specs(ours)).moves)
+
+    for number in range(1, count + 1):
+        assert at[f"block.conv{number}.weight"] == (f"block.conv{number + 1}.weight",)
+        assert at[f"block.norm{number}.weight"] == (f"block.norm{number + 1}.weight",)
+
+
+def test_the_order_of_making_does_not_tell_keys_from_queries() -> None:
+    """CLIP's ResNets make the keys first; names that say nothing of either leave it open."""
+    source = linear("pool.theta", 8, 8) | linear("pool.phi", 8, 8)
+    target = linear("pool.q", 8, 8) | linear("pool.k", 8, 8)
+
+    assert align(specs(source), specs(target)).ambiguous
+
+
+def test_among_many_norms_the_one_made_after_the_same_layer_is_taken() -> None:
+    """A network without modules, in which one library makes shortcuts first and the other last."""
+    first: Shapes = {}
+    last: Shapes = {}
+    for block in range(4):
+        around = conv(f"b{block}_proj", 8, block + 2, 1) | norm(f"b{block}_proj_bn", 8, stats=True)
+        inside = conv(f"b{block}_body", 8, block + 2, 3) | norm(f"b{block}_body_bn", 8, stats=True)
+        first |= around | inside
+        last |= {"net+" + name: shape for name, shape in (inside | around).items()}
+
+    found = align(specs(first), specs(last))
+
+    assert moved(found.moves)["net+b2_proj_bn.weight"] == ("b2_proj_bn.weight",)
+    assert moved(found.moves)["net+b3_body_bn.weight"] == ("b3_body_bn.weight",)
+    assert not found.ambiguous

@@ -29,6 +29,7 @@ _SYNONYMS = {
         "id",
         "proj",
         "match",
+        "project",
     ),
     "head": ("classifier", "logits", "cls_head", "fc", "last_linear", "final"),
     "expand": ("expansion", "pw", "exp"),
@@ -51,6 +52,8 @@ _MEANINGS = {
 }
 SHORTCUT = "down"
 """The meaning of what leads around a block: some libraries make it first, others last."""
+MADE_ANYHOW = frozenset({SHORTCUT, "query", "key", "value"})
+"""Meanings of what libraries make in orders of their own: CLIP's ResNets make the keys first."""
 
 _ORDINALS = {
     "before": 0, "pre": 0, "first": 0, "input": 0, "in": 0, "a": 0,

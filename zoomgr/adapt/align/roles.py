@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from zoomgr.adapt.align.atoms import Path
-from zoomgr.adapt.align.names import SHORTCUT, in_natural_order, pieces
+from zoomgr.adapt.align.names import MADE_ANYHOW, in_natural_order, pieces
 from zoomgr.adapt.align.tree import Side
 
 _SAME_NAME = 3.0
@@ -101,7 +101,7 @@ def _weighed(
     first = cases[0]
     ones, others = len(first.source), len(first.target)
     if math.perm(ones, others) > _MOST_TRIED:
-        return _by_numbers(source, target, first)
+        return _in_order(source, target, first, pairs)
     evidence = [[0.0] * others for _ in range(ones)]
     for case in cases:
         for layer in _layers_of_evidence(source, target, case, pairs):
@@ -119,7 +119,10 @@ def _weighed(
     return {one: other for other, one in enumerate(choice)}, best - second
 
 
-def _by_numbers(source: Side, target: Side, case: _Case) -> tuple[dict[int, int], float]:
+def _in_order(
+    source: Side, target: Side, case: _Case, pairs: Mapping[int, int]
+) -> tuple[dict[int, int], float]:
+    """By numbers; else, where both have the order of making, by that, or by what was made before."""
     orders = [
         in_natural_order([side.atoms[at].path for at in places])
         for side, places in ((source, case.source), (target, case.target))
@@ -128,8 +131,21 @@ def _by_numbers(source: Side, target: Side, case: _Case) -> tuple[dict[int, int]
     if one is None or other is None or len(one) != len(other):
         if not (source.is_registered and target.is_registered) or len(case.source) != len(case.target):
             return {}, 0.0
+        if _made_anyhow(source, case.source) or _made_anyhow(target, case.target):
+            found = _made_after(source, target, case, pairs)
+            return found, _NUMBERS if found else 0.0
         one, other = _ranks(source, case.source), _ranks(target, case.target)
     return dict(zip(one, other, strict=True)), _NUMBERS
+
+
+def _made_after(source: Side, target: Side, case: _Case, pairs: Mapping[int, int]) -> dict[int, int]:
+    """Each layer as the one that was made just after the same layer; none, unless all are told so."""
+    back = {other: one for one, other in pairs.items()}
+    before = _before(source), _before(target)
+    places = {before[0].get(one): place for place, one in enumerate(case.source)}
+    partners = [back.get(before[1].get(other, -1)) for other in case.target]
+    found = {places[one]: place for place, one in enumerate(partners) if one is not None and one in places}
+    return found if len(found) == len(case.target) else {}
 
 
 _Evidence = list[list[float]]
@@ -147,8 +163,9 @@ def _layers_of_evidence(
 def _names(ones: Sequence[Path], others: Sequence[Path]) -> _Evidence:
     """Equal names, and words that not all of them have.
 
-    A number says which it is only in a series, and only for a series as long: the `conv1` beside an
-    `exp_conv` is not the first of two.
+    A number says which it is only in a series, and only for a series of the same numbers: the `conv1` beside
+    an `exp_conv` is not the first of two, and of `norm1` and `norm2` the second is not the `norm2` of a
+    library that calls them `norm2` and `norm3`.
     """
     said = [[pieces(path) for path in paths] for paths in (ones, others)]
     common = [frozenset.intersection(*sets) for sets in said]
@@ -157,19 +174,26 @@ def _names(ones: Sequence[Path], others: Sequence[Path]) -> _Evidence:
 
     def likeness(one: int, other: int) -> float:
         a, b = telling[0][one], telling[1][other]
-        if series[0][one] != series[1][other] or series[0][one] == 1:
-            a, b = (frozenset(word for word in words if isinstance(word, str)) for words in (a, b))
+        ours, theirs = series[0][one], series[1][other]
+        if ours != theirs or len(ours) == 1:
+            a, b = _words(a), _words(b)
         alike = 2 * len(a & b) / (len(a) + len(b)) if a and b else 0.0
-        return _WORDS * alike + _SAME_NAME * (ones[one] == others[other])
+        is_same = ones[one] == others[other] and (ours <= theirs or theirs <= ours)
+        return _WORDS * alike + _SAME_NAME * is_same
 
     return [[likeness(one, other) for other in range(len(others))] for one in range(len(ones))]
 
 
-def _series(said: Sequence[frozenset[str | int]]) -> list[int]:
-    """Of each name, how many there are that differ from it in numbers alone, itself included."""
-    stems = [frozenset(word for word in words if isinstance(word, str)) for words in said]
-    counts = Counter(stems)
-    return [counts[stem] for stem in stems]
+def _series(said: Sequence[frozenset[str | int]]) -> list[frozenset[frozenset[str | int]]]:
+    """Of each name, the numbers of all that differ from it in numbers alone, its own included."""
+    found: defaultdict[frozenset[str | int], set[frozenset[str | int]]] = defaultdict(set)
+    for words in said:
+        found[_words(words)].add(words - _words(words))
+    return [frozenset(found[_words(words)]) for words in said]
+
+
+def _words(pieces_of_a_name: frozenset[str | int]) -> frozenset[str | int]:
+    return frozenset(piece for piece in pieces_of_a_name if isinstance(piece, str))
 
 
 def _order(source: Side, target: Side, case: _Case) -> _Evidence:
@@ -182,8 +206,8 @@ def _order(source: Side, target: Side, case: _Case) -> _Evidence:
         for side, places in ((source, case.source), (target, case.target))
     ]
     orders = []
-    around = _leads_around(source, case.source) or _leads_around(target, case.target)
-    if source.is_registered and target.is_registered and not around:
+    anyhow = _made_anyhow(source, case.source) or _made_anyhow(target, case.target)
+    if source.is_registered and target.is_registered and not anyhow:
         orders.append((_ranks(source, case.source), _ranks(target, case.target), _REGISTERED))
     if paths[0] and paths[1]:
         orders.append((paths[0], paths[1], _NUMBERS))
@@ -195,9 +219,9 @@ def _order(source: Side, target: Side, case: _Case) -> _Evidence:
     return table
 
 
-def _leads_around(side: Side, places: Sequence[int]) -> bool:
-    """Whether one of them is a shortcut by name, of which the order of making says nothing."""
-    return any(SHORTCUT in pieces(path) for path in _roles(side, places))
+def _made_anyhow(side: Side, places: Sequence[int]) -> bool:
+    """Whether the order of making says nothing, by the name of one of them."""
+    return any(MADE_ANYHOW & pieces(path) for path in _roles(side, places))
 
 
 def _ranks(side: Side, places: Sequence[int]) -> list[int]:
