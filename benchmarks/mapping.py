@@ -215,9 +215,8 @@ def main(only: str, contender: str, quick: bool, verbose: bool) -> None:
         console.print("\n".join(map(str, interesting)), highlight=False)
     for name, reason in measured.not_run.items():
         console.print(f"not run: {name} ({reason})")
-    console.print(
-        "\n".join(measured.unrelated) or f"all {len(UNRELATED)} that do not belong together: refused"
-    )
+    taken = [name for name, count in measured.unrelated.items() if count]
+    console.print("\n".join(taken) or f"all {len(measured.unrelated)} that do not belong together: refused")
     longest = max((one.seconds for one in measured.results if one.way in _ASKED), default=0.0)
     console.print(
         f"plan for a thousand keys: {measured.planning_s:.2f} s; slowest of all plans: {longest:.2f} s"
