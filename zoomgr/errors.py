@@ -278,6 +278,35 @@ class NameTakenError(UsageError):
         return "choose another name, e.g. TEAM/NAME@TAG; zoomgr rm removes weights of your own"
 
 
+class NotExposableError(UsageError):
+    """Cached weights that another tool has no way to find were to be exposed to it."""
+
+    code = "not-exposable"
+    tool: str
+    ref: str
+    problem: str
+
+    def headline(self) -> str:
+        return f"{self.ref} cannot be exposed to {self.tool}: {self.problem}"
+
+    def hint(self) -> str:
+        return "nothing was laid out; without names all that the tool can use is, and the rest is told"
+
+
+class PlaceTakenError(UsageError):
+    """Something that zoomgr did not make lies where cached weights are to be exposed."""
+
+    code = "place-taken"
+    path: str
+    problem: str
+
+    def headline(self) -> str:
+        return f"{self.path} is not replaced: {self.problem}"
+
+    def hint(self) -> str:
+        return "move it away, or give another folder with --to; nothing was changed"
+
+
 class UnreadableImageError(UsageError):
     """A file given as a picture that is none."""
 

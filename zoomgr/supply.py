@@ -96,6 +96,11 @@ class Supply:
             entry = None
         return entry or self._brought(card, stop or Event())
 
+    def held(self, card: ModelCard) -> CacheEntry | None:
+        """The proven entry of a card; None when the cache has none, or not what is promised now."""
+        self._gate.check_card(card)
+        return self._cached(card)
+
     def pull_each(self, cards: Sequence[ModelCard], jobs: int) -> Generator[Future[CacheEntry]]:
         """Pull several, `jobs` at a time; see `zoomgr.jobs.in_threads`."""
         from zoomgr.jobs import in_threads

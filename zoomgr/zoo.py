@@ -163,6 +163,16 @@ class Zoo:
             raise NotCachedError(name)
         return entry.path
 
+    def held(self, ref: Ref) -> CacheEntry | None:
+        """The proven weights that the cache has of a reference; fetches nothing.
+
+        None when it has none, or not the file that is promised now.
+
+        Raises:
+            BlobAlteredError, PolicyRefusedError: see docs/errors.md.
+        """
+        return self._supply.held(self.resolve(ref))
+
     def cached(self) -> tuple[CacheEntry, ...]:
         """Everything in the cache and its layers, by reference."""
         return tuple(self.store.entries())

@@ -51,12 +51,16 @@ print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
         ("show", "hf://timm/resnet10t.c3_in1k"),
         ("verify",),
         ("adopt", "--dry-run"),
+        ("expose", "torch-hub", "--to", "exposed"),
         ("plugins",),
     ],
     ids=" ".join,
 )
-def test_a_verb_about_names_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
+def test_a_verb_about_names_imports_nothing_heavy(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Listing models must not cost the seconds that importing torch does."""
+    monkeypatch.chdir(tmp_path)
     assert set() == heavy_modules_after(*arguments)
 
 

@@ -22,7 +22,8 @@ TORCH, HUB, POOCH = "torch hub", "Hugging Face", "pooch"
 _HF_REF = re.compile(r"hf://(?P<repo>[^/@]+/[^/@]+)(?:@(?P<revision>refs/pr/\d+|[^/]+))?/(?P<file>[^?#]+)")
 _HF_PATH = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
 _HF_HOSTS = frozenset({"huggingface.co", "hf.co"})
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+"""What the hub calls a state of a repository."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LONGEST_NAME = 255  # pooch cuts a URL's file name so that it has this length with the md5 before it
 
@@ -121,15 +122,11 @@ def _pooch_name(url: str) -> str:
 
 
 def _of_hub(url: str, wanted: Digest | None, folders: Folders) -> Iterator[Found]:
-    named = _HF_REF.fullmatch(url) or _hub_path(url, folders.hub_hosts)
-    if named is None:
+    file = HubFile.of(url, folders.hub_hosts)
+    if file is None:
         return
-    revision = unquote(named["revision"] or "main")
-    file = named["file"] if url.startswith("hf:") else unquote(named["file"])
-    if ".." in {*PurePosixPath(revision).parts, *PurePosixPath(file).parts}:
-        return
-    repository = folders.hub / f"models--{named['repo'].replace('/', '--')}"
-    pointer = repository / "snapshots" / _commit(repository, revision) / file
+    repository = folders.hub / file.folder
+    pointer = repository / "snapshots" / (file.commit_in(folders.hub) or "unknown") / file.path
     blob = _blob_name(pointer)
     # The hub names a file that it keeps in LFS by its sha256, and small ones by a sha1 of git's.
     said = Digest(blob) if _SHA256.fullmatch(blob) else None
@@ -139,20 +136,50 @@ def _of_hub(url: str, wanted: Digest | None, folders: Folders) -> Iterator[Found
         yield Found(HUB, repository / "blobs" / wanted.hex, wanted)
 
 
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """A file on the hub, as huggingface_hub keeps it.
+
+    Attributes:
+        repo: OWNER/REPO.
+        revision: a branch, a tag or a commit.
+        path: of the file in the repository.
+    """
+
+    repo: str
+    revision: str
+    path: str
+
+    @classmethod
+    def of(cls, url: str, hosts: frozenset[str] = _HF_HOSTS) -> Self | None:
+        """What a URL names, `hf://` or of one of these hosts; None when it names no file of a hub."""
+        named = _HF_REF.fullmatch(url) or _hub_path(url, hosts)
+        if named is None:
+            return None
+        revision = unquote(named["revision"] or "main")
+        path = named["file"] if url.startswith("hf:") else unquote(named["file"])
+        parts = {*PurePosixPath(revision).parts, *PurePosixPath(path).parts}
+        return None if parts & {"..", "/"} else cls(named["repo"], revision, path)
+
+    @property
+    def folder(self) -> str:
+        """Of its repository, in huggingface_hub's cache."""
+        return f"models--{self.repo.replace('/', '--')}"
+
+    def commit_in(self, hub: Path) -> str:
+        """The commit that its revision was when the tool last asked the hub; empty when it never did."""
+        if COMMIT.fullmatch(self.revision):
+            return self.revision
+        with suppress(OSError, ValueError):
+            text = (hub / self.folder / "refs" / self.revision).read_text("ascii").strip()
+            if COMMIT.fullmatch(text):
+                return text
+        return ""
+
+
 def _hub_path(url: str, hosts: frozenset[str]) -> re.Match[str] | None:
     split = urlsplit(url)
     return _HF_PATH.fullmatch(split.path) if split.hostname in hosts else None
-
-
-def _commit(repository: Path, revision: str) -> str:
-    """The commit that a revision was when the tool last asked the hub; the revision itself if that is one."""
-    if _COMMIT.fullmatch(revision):
-        return revision
-    with suppress(OSError, ValueError):
-        text = (repository / "refs" / revision).read_text("ascii").strip()
-        if _COMMIT.fullmatch(text):
-            return text
-    return "unknown"  # a folder that no snapshot has
 
 
 def _blob_name(pointer: Path) -> str:

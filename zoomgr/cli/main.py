@@ -26,6 +26,7 @@ VERBS = {
     "rm": "remove weights from the cache",
     "verify": "hash what is in the cache, move altered files aside",
     "gc": "remove what lies in the cache and nothing needs",
+    "expose": "lay out cached weights for torch hub or Hugging Face, so that unchanged code finds them",
     "inspect": "list the tensors of a checkpoint, or draw its modules",
     "diff": "compare two checkpoints, key by key and value by value",
     "convert": "write a checkpoint as safetensors, with an architecture's keys or its own",
