@@ -17,14 +17,16 @@ from zoomgr.errors import (
     DigestMismatchError,
     NoWeightsError,
     PolicyRefusedError,
+    NetworkError,
     UnreadableCheckpointError,
     reason_of,
 )
 from zoomgr.gate import OWN_FILES, Gate
+    redacted,
 from zoomgr.host import PluginHost
-from zoomgr.records import Artifact, CacheEntry, Digest, ModelCard
+from zoomgr.records import Artifact, CacheEntry, Digest, ModelCard, ModelRef
 from zoomgr.registry import Registry
-from zoomgr.resolve import Resolver
+from zoomgr.resolve import OWN, Ref, Resolver
 from zoomgr.settings import Settings
 
 # What a download takes is imported when there is one: to pull what is cached must cost next to nothing.
@@ -166,7 +168,7 @@ class Supply:
             scheme = url.partition(":")[0].lower()
             self._host.transports.find(scheme)  # raises when two plugins open such URLs
         ref = str(card.ref)
-        return fetcher.fetch(
+        entry = fetcher.fetch(
             artifact, ref=ref, license=card.license, accept=lambda path: self._gate.check_file(ref, path)
         )
 
@@ -180,6 +182,31 @@ class Supply:
             self._host.transports.items,
             self._registry.mirrors,
             self._settings.mirrors,
+        if not card.ref.scheme and self._resolver.is_own(card.ref.source):
+            self._store.keep_card(card)  # a mirror told it, and will not when offline
+        return entry
+
+    def card_of_a_mirror(self, ref: Ref) -> ModelCard | None:
+        """The card of weights of one's own, NAME as own/NAME, that the first mirror tells; None if none does.
+
+        One that cannot be asked is noted.
+        """
+        from zoomgr.cache.told import Teller
+
+        known = ModelRef.parse(ref) if isinstance(ref, str) else ref
+        if not isinstance(known, ModelRef) or known.scheme:
+            return None
+        known = replace(known, source=known.source or OWN)
+        if not self._resolver.is_own(known.source):
+            return None
+        teller = Teller(self._host.transports.items, offline=self._settings.offline)
+        for mirror in self._settings.mirrors:
+            try:
+                if card := teller.card(mirror, str(known)):
+                    return card
+            except NetworkError as error:
+                self._note(f"{redacted(mirror)} cannot be asked for {known}: {error.headline()}")
+        return None
             manners=Manners(Patience(self._settings.retries), throttle=self._throttle, stop=stop),
             offline=self._settings.offline,
             progress=self._progress,

@@ -14,6 +14,8 @@ from zoomgr.errors import (
     CannotPredictError,
     InvalidSettingError,
     NotCachedError,
+    UnknownModelError,
+    UnknownSourceError,
     printable,
     redacted,
 )
@@ -103,8 +105,17 @@ class Zoo:
     # -- finding ---------------------------------------------------------------------------------------------
 
     def resolve(self, ref: Ref) -> ModelCard:
-        """The card that a reference means; see `zoomgr.resolve.Resolver.resolve` for its errors."""
-        return self._resolver.resolve(ref)
+        """The card that a reference means; see `zoomgr.resolve.Resolver.resolve` for its errors.
+
+        Of weights of one's own that no cache has, it is asked of the mirrors.
+        """
+        try:
+            return self._resolver.resolve(ref)
+        except (UnknownModelError, UnknownSourceError):
+            card = self._supply.card_of_a_mirror(ref) if self.settings.mirrors else None
+            if card is None:
+                raise
+            return card
 
     show = resolve
 

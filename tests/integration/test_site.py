@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from servers.caches import sha256
@@ -14,7 +17,16 @@ from servers.faulty import Answer, answering
 from servers.nginx import Nginx, serving
 from servers.s3 import s3_endpoint
 
-from zoomgr.errors import DigestMismatchError, HttpStatusError
+from zoomgr.cache.refs import blob_in, cards_in, file_name, ref_in
+from zoomgr.cards import dump_card
+from zoomgr.errors import (
+    DigestMismatchError,
+    HttpStatusError,
+    NetworkError,
+    UnknownModelError,
+    UnknownSourceError,
+)
+from zoomgr.records import Artifact, Digest, ModelCard, ModelRef
 from zoomgr.zoo import Zoo
 
 CONTENT = os.urandom(700_000)
@@ -85,6 +97,101 @@ def test_a_bucket_is_a_mirror(make_zoo: MakeZoo, dead: str, monkeypatch: pytest.
     assert entry.path.read_bytes() == CONTENT
 
 
+def recorded(folder: Path, ref: str, digest: str, size_bytes: int) -> None:
+    """What a mirror tells of a reference."""
+    path = ref_in(folder, ref)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"ref": ref, "digest": f"sha256:{digest}", "size_bytes": size_bytes}))
+
+
+def blob_of(folder: Path, content: bytes, name: str = "") -> None:
+    """A file of a mirror, under its own digest or another's."""
+    path = blob_in(folder, Digest(name or sha256(content)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("promise", [NAME, "net.pth"], ids=["eight digits", "none"])
+def test_a_file_without_a_whole_digest_is_found_by_its_name(
+    make_zoo: MakeZoo, site: Nginx, dead: str, promise: str
+) -> None:
+    """Torchvision publishes eight digits, which name no blob: the mirror says which one it is."""
+    url = f"{dead}/{promise}"
+    recorded(site.folder, url, WHOLE, len(CONTENT))
+    blob_of(site.folder, CONTENT)
+
+    entry = make_zoo(mirrors=(site.url,), retries=0).pull(url)
+
+    assert entry.url == f"{site.url}/v1/blobs/sha256/{WHOLE[:2]}/{WHOLE}"
+    assert entry.promised == Digest.from_filename(promise)
+
+
+def test_a_mirror_that_tells_another_file_is_not_believed(make_zoo: MakeZoo, site: Nginx, dead: str) -> None:
+    """What it tells must be what was promised, and what comes must be what it told."""
+    other, url = b"something else", f"{dead}/{NAME}"
+    blob_of(site.folder, other)
+    zoo = make_zoo(mirrors=(site.url,), retries=0)
+
+    recorded(site.folder, url, sha256(other), len(other))
+    with pytest.raises(NetworkError):
+        zoo.pull(url)
+    blob_of(site.folder, other, WHOLE)
+    recorded(site.folder, url, WHOLE, len(other))
+    with pytest.raises(DigestMismatchError, match="the record of"):
+        zoo.pull(url)
+
+
+@pytest.mark.parametrize("said", [b"<html>", b"[]", b'{"digest": 5}', b"[" * 100_000, b" " * (1 << 21)])
+def test_a_mirror_that_tells_nonsense_is_passed_over(make_zoo: MakeZoo, site: Nginx, said: bytes) -> None:
+    """And asked by the file's place, as one that tells nothing."""
+    with answering({f"/{NAME}": Answer(CONTENT)}) as origin:
+        url = f"{origin.url}/{NAME}"
+        ref_in(site.folder, url).parent.mkdir(parents=True)
+        ref_in(site.folder, url).write_bytes(said)
+        kept_by(site.folder, url)
+
+        entry = make_zoo(mirrors=(site.url,)).pull(url)
+
+    assert entry.url.startswith(site.url)
+
+
+def test_weights_that_only_a_mirror_has_are_found_by_their_name(
+    make_zoo: MakeZoo, site: Nginx, tmp_path: Path
+) -> None:
+    """And afterwards without it."""
+    card = ModelCard(
+        ModelRef("tumour", source="own", tag="v2"),
+        artifact=Artifact(("file:///gone/x.pth",), "x.pth", digest=Digest(WHOLE)),
+        license="MIT",
+    )
+    cards_in(site.folder).mkdir(parents=True)
+    (cards_in(site.folder) / file_name("own/tumour@v2")).write_bytes(dump_card(card))
+    blob_of(site.folder, CONTENT)
+
+    entry = make_zoo(mirrors=(site.url,)).pull("own/tumour@v2")
+
+    assert (entry.ref, entry.license, entry.digest.hex) == ("own/tumour@v2", "MIT", WHOLE)
+    assert make_zoo().pull("own/tumour@v2").digest == entry.digest
+    with pytest.raises(UnknownSourceError):
+        make_zoo(mirrors=(site.url,)).pull("none/tumour@v2")
+
+
+@pytest.mark.parametrize("change", [{"build_args": {"weights": "DEFAULT"}}, {"artifact": None}])
+def test_a_mirror_that_tells_a_card_nobody_adds_is_not_believed(
+    make_zoo: MakeZoo, site: Nginx, change: dict[str, Any]
+) -> None:
+    """A card of another model, with arguments of a builder, or without a whole digest."""
+    file = Artifact(("file:///gone/x.pth",), "x.pth", digest=Digest(WHOLE))
+    card = replace(ModelCard(ModelRef("tumour", source="own"), artifact=file), **change)
+    cards_in(site.folder).mkdir(parents=True)
+    for ref in ("own/tumour", "own/other"):
+        (cards_in(site.folder) / file_name(ref)).write_bytes(dump_card(card))
+
+    for ref in ("own/tumour", "own/other"):
+        with pytest.raises(UnknownModelError):
+            make_zoo(mirrors=(site.url,)).resolve(ref)
+
+
 def test_mirrors_are_asked_in_order_and_none_is_trusted(
     make_zoo: MakeZoo, site: Nginx, tmp_path: Path
 ) -> None:
@@ -98,7 +205,10 @@ def test_mirrors_are_asked_in_order_and_none_is_trusted(
 
         assert origin.asked == []
     assert entry.url.startswith("file:")
-    assert [line.split()[6] for line in site.requests()] == [f"/{url.partition('://')[2]}"]
+    assert [line.split()[6] for line in site.requests()] == [
+        ref_in(Path("/"), url).as_posix(),  # which file it has for that name: none
+        f"/{url.partition('://')[2]}",
+    ]
 
 
 def test_a_mirror_that_is_wrong_and_an_origin_that_is_gone_give_nothing(

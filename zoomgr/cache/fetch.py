@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -22,6 +22,7 @@ from zoomgr.cache.progress import Progress, SilentProgress
 from zoomgr.cache.proof import both_promised, prove, summary
 from zoomgr.cache.reading import is_there
 from zoomgr.cache.store import Store
+from zoomgr.cache.told import Teller, blob_at
 from zoomgr.cache.transfer import Transfer
 from zoomgr.cache.turns import turn
 from zoomgr.errors import (
@@ -37,6 +38,7 @@ from zoomgr.errors import (
     UnusableArchiveError,
     ZoomgrError,
     close_matches,
+    redacted,
 )
 from zoomgr.hookspecs import Body, Transport
 from zoomgr.records import ArchiveMember, Artifact, CacheEntry, Digest, Span
@@ -82,6 +84,7 @@ class Fetcher:
         self._transports = transports
         self._rewrites = rewrites
         self._mirrors = mirrors
+        self._teller = Teller(transports, offline=offline)
         self._manners = manners or Manners()
         self._offline = offline
         self._progress = progress or SilentProgress()
@@ -131,7 +134,7 @@ class Fetcher:
         accept: Callable[[Path], None],
     ) -> CacheEntry:
         with ExitStack() as held:
-            found = self._obtain(artifact, held)
+            found = self._obtain(artifact, held, ref)
             accept(found.incoming.path)
             return self._store.commit(
                 found.incoming,
@@ -166,20 +169,45 @@ class Fetcher:
                 return
         raise summary(artifact.filename, failures)
 
-    def _obtain(self, artifact: Artifact, held: ExitStack) -> _Obtained:
-        """The proven bytes of the first URL that gives them, in a file that lives as long as `held`."""
+    def _obtain(self, artifact: Artifact, held: ExitStack, ref: str = "") -> _Obtained:
+        """The proven bytes of the first URL that gives them, in a file that lives as long as `held`.
+
+        Args:
+            artifact: the file.
+            held: see above.
+            ref: what it is called, where it has a name by which a mirror may know it.
+        """
         if known := self._known(artifact, held):
             return known
         failures: list[tuple[str, ZoomgrError]] = []
-        for url in self.candidates(artifact):
+        for url, wanted in self._offers(artifact, ref, failures):
             try:
                 with ExitStack() as attempt:
-                    found = self._bytes_of(artifact, url, attempt)
+                    found = self._bytes_of(wanted, url, attempt)
                     held.push(attempt.pop_all())
-                    return found
+                    return found if wanted is artifact else replace(found, promised=artifact.digest)
             except (NetworkError, IntegrityError, NotFoundError) as error:
                 failures.append((url, error))
         raise summary(artifact.filename, failures)
+
+    def _offers(
+        self, artifact: Artifact, ref: str, failures: list[tuple[str, ZoomgrError]]
+    ) -> Iterator[tuple[str, Artifact]]:
+        """URLs in the order in which they are tried, each with what must come from it.
+
+        Where no whole digest names the file, mirrors are asked first which one they have for the ref.
+        """
+        promised = artifact.digest
+        for mirror in self._mirrors if ref and (promised is None or promised.is_weak) else ():
+            try:
+                digest = self._teller.digest(mirror, ref)
+            except NetworkError as error:
+                failures.append((mirror, error))
+                continue
+            if digest and (promised is None or promised.matches(digest)):
+                who = f"the record of {redacted(mirror)}"
+                yield blob_at(mirror, digest), replace(artifact, digest=digest, promised_by=who)
+        yield from ((url, artifact) for url in self.candidates(artifact))
 
     def _known(self, artifact: Artifact, held: ExitStack) -> _Obtained | None:
         """The same file under another name, where the cache has it already."""

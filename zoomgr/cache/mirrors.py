@@ -45,11 +45,11 @@ def candidate_urls(
 def _at_mirror(artifact: Artifact, mirror: str) -> Iterator[str]:
     """Where a mirror of the site may have a file: where a cache keeps it, and where its URLs say."""
     if artifact.digest and not artifact.digest.is_weak:
-        yield _below(mirror, blob_in(Path(), artifact.digest).as_posix())
+        yield below(mirror, blob_in(Path(), artifact.digest).as_posix())
     for url in artifact.urls:
         parts = _shown_to_mirrors(url, proven=artifact.digest is not None)
         if parts and (place := _place_of(parts)):
-            yield _below(mirror, place)
+            yield below(mirror, place)
 
 
 def _place_of(parts: SplitResult) -> str:
@@ -62,7 +62,8 @@ def _place_of(parts: SplitResult) -> str:
     return place if is_file_below and parts.scheme != "file" else ""
 
 
-def _below(mirror: str, place: str) -> str:
+def below(mirror: str, place: str) -> str:
+    """The URL of a file at a mirror, spelt as its kind needs."""
     scheme = mirror.partition(":")[0].lower()
     return f"{mirror.rstrip('/')}/{quote(place, safe=_KEPT) if scheme in _QUOTED else place}"
 
