@@ -17,6 +17,7 @@ from zoomgr.errors import InvalidPlanError, InvalidRefError, listed
 
 WEIGHT_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".tar", ".ckpt", ".npz", ".h5", ".pkl", ".params")
 """How names of files with weights end."""
+_SHA256_DIGITS = re.compile(r"[0-9a-f]{8,64}")  # torch.hub documents at least 8 (and does not enforce it)
 _EXTENSION = "|".join(map(re.escape, (*WEIGHT_SUFFIXES, ".zip", ".gz")))
 _PROMISE = re.compile(rf".*[-_]([0-9a-f]{{8,64}})(?:{_EXTENSION}){{1,2}}", re.DOTALL)
 _DATE_OR_COUNTER = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d*|000\d+")
@@ -29,10 +30,9 @@ class Digest:
     hex: str
 
     WHOLE_DIGITS: ClassVar[int] = 64
-    LEAST_DIGITS: ClassVar[int] = 8  # torch.hub documents at least 8 (and does not enforce it)
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(rf"[0-9a-f]{{{self.LEAST_DIGITS},{self.WHOLE_DIGITS}}}", self.hex):
+        if not _SHA256_DIGITS.fullmatch(self.hex):
             raise ValueError(f"{self.hex!r} is not a sha256 of 8 to 64 lower-case hex digits")
 
     @classmethod

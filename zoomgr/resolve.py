@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -247,14 +247,19 @@ class Resolver:
     def _cards(self, source: str) -> tuple[ModelCard, ...]:
         if self.is_own(source):
             return tuple(card for card in self._own.cards() if card.ref.source == source)
-        return tuple(self._registry.models.values()) if source == SOURCE else self._host.cards(source)
+        listed = tuple(self._registry.models.values()) if source == SOURCE else self._host.cards(source)
+        brought = [card for card in self._own.cards() if card.ref.source == source]
+        return _with_brought(listed, brought) if brought else listed
 
     def _cards_of(self, source: str, name: str) -> tuple[ModelCard, ...]:
         if self.is_own(source):
             return self._own.named(source, name)
         if source == SOURCE:
-            return tuple(card for card in self._cards(source) if card.ref.name == name)
-        return self._host.named(source, name)
+            listed = tuple(card for card in self._registry.models.values() if card.ref.name == name)
+        else:
+            listed = self._host.named(source, name)
+        brought = self._own.named(source, name)
+        return _with_brought(listed, brought) if brought else listed
 
     def _source_names(self) -> list[str]:
         """The registry, the sources of the order, and the others by name."""
@@ -282,8 +287,24 @@ class Resolver:
         )
 
 
+def _with_brought(listed: tuple[ModelCard, ...], brought: Sequence[ModelCard]) -> tuple[ModelCard, ...]:
+    """What a catalogue lists, and cards of its source that came with a bundle and that it does not list.
+
+    They have only the names that it leaves free: none says what one of its names means.
+    """
+    refs = {card.ref for card in listed}
+    names = {card.ref.name for card in listed}
+    further = (card for card in brought if card.ref not in refs)
+    return (
+        *listed,
+        *(replace(card, is_default=card.is_default and card.ref.name not in names) for card in further),
+    )
+
+
 def matches(ref: str, pattern: str) -> bool:
     """Whether a glob covers a reference, or the name in it, in any case."""
+    if pattern == "*":  # the default, asked of thousands
+        return True
     name = ref.rpartition("/")[2].partition("@")[0]
     return any(fnmatch.fnmatchcase(text.lower(), pattern.lower()) for text in (ref, name))
 

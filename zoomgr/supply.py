@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -14,6 +15,7 @@ from zoomgr.cache.store import Store
 from zoomgr.cache.throttle import Throttle
 from zoomgr.errors import (
     BlobAlteredError,
+    CacheDamagedError,
     DigestMismatchError,
     NoWeightsError,
     PolicyRefusedError,
@@ -102,6 +104,15 @@ class Supply:
         """The proven entry of a card; None when the cache has none, or not what is promised now."""
         self._gate.check_card(card)
         return self._cached(card)
+
+    def repair(self, card: ModelCard) -> CacheEntry:
+        """The entry of a card, whose file was hashed just now, or was brought anew; no memo is trusted."""
+        self._gate.check_card(card)
+        with suppress(BlobAlteredError, CacheDamagedError):
+            if entry := self._store.find(str(card.ref)):  # two references may have one file
+                self._store.prove(entry, trust_memo=False)
+                return entry
+        return self._brought(card, Event())
 
     def pull_each(self, cards: Sequence[ModelCard], jobs: int) -> Generator[Future[CacheEntry]]:
         """Pull several, `jobs` at a time; see `zoomgr.jobs.in_threads`."""

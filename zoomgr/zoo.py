@@ -186,7 +186,8 @@ class Zoo:
 
     def cached(self) -> tuple[CacheEntry, ...]:
         """Everything in the cache and its layers, by reference."""
-        return tuple(self.store.entries())
+        with no_collection():
+            return tuple(self.store.entries())
 
     def has(self, ref: Ref) -> bool:
         """Whether there is something of a reference that `remove` removes."""
@@ -265,12 +266,18 @@ class Zoo:
             return adopter.named(self._supply.wanted(card) for card in named)
         return adopter.all_of(self._supply.wanted(card) for card in self.available() if card.artifact)
 
-    def verify(self, refs: Iterable[Ref] = ()) -> Iterator[Verdict]:
-        """Hash cached files, all when none is named, and move altered ones aside; needs no network."""
-        wanted = [str(self.resolve(ref).ref) for ref in refs]
-        from zoomgr.cache.verify import verify
+    def verify(self, refs: Iterable[Ref] = (), *, repair: bool = False) -> Iterator[Verdict]:
+        """Hash cached files, all when none is named, and move altered ones aside; needs no network.
 
-        return verify(self.store, wanted or None)
+        Args:
+            refs: which; when there are none, all.
+            repair: bring the right file of each bad or missing one again, from where `pull` finds it.
+        """
+        wanted = [str(self.resolve(ref).ref) for ref in refs]
+        from zoomgr.cache.verify import repaired, verify
+
+        verdicts = verify(self.store, wanted or None)
+        return repaired(verdicts, lambda ref: self._supply.repair(self.resolve(ref))) if repair else verdicts
 
     # -- reading ---------------------------------------------------------------------------------------------
 

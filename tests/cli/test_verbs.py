@@ -182,6 +182,20 @@ def test_a_corrupt_registry_is_one_clear_error(zoomgr: Say, tmp_path: Path) -> N
     assert "registry.toml:2" in told.err
 
 
+def test_verify_repairs_from_where_pull_finds_it(zoomgr: Say) -> None:
+    """The right file is there again, the bad one aside."""
+    path = Path(zoomgr("pull", "tiny").out.strip().split("\t")[3])
+    path.chmod(0o644)
+    path.write_text("something else")
+
+    told = zoomgr("verify", "--repair", "--json")
+
+    assert told.code == 0
+    assert [verdict["status"] for verdict in told.json] == ["repaired"]
+    assert Path(told.json[0]["moved_to"]).read_text() == "something else"
+    assert zoomgr("verify").code == 0
+
+
 def test_verify_finds_an_altered_file_and_moves_it_aside(zoomgr: Say) -> None:
     """Exit code 4; what is left is proven."""
     path = Path(zoomgr("pull", "tiny", "--json").json[0]["path"])

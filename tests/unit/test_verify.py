@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
 from servers.caches import alter, put
 
+from zoomgr.cache.disk import sha256_of
 from zoomgr.cache.refs import file_name
 from zoomgr.cache.store import Store
-from zoomgr.cache.verify import Verdict, verify
+from zoomgr.cache.verify import Verdict, repaired, verify
 from zoomgr.errors import NotCachedError
+from zoomgr.records import CacheEntry, Digest
 
 pytestmark = pytest.mark.usefixtures("no_sockets")
 
@@ -160,3 +163,52 @@ def test_a_blob_that_cannot_be_read_is_damaged(store: Store, monkeypatch: pytest
 
     assert [verdict.status for verdict in verdicts] == ["damaged"]
     assert "Input/output error" in verdicts[0].detail
+
+
+def test_all_cores_hash_and_the_order_is_that_of_the_records(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two blobs are hashed at the same time: each waits here for the other; the largest is begun first."""
+    put(store, "c", b"the largest of all weights")
+    both = threading.Barrier(2, timeout=30)
+    began: list[Path] = []
+    real = sha256_of
+
+    def met(path: Path) -> Digest:
+        began.append(path)
+        if len(began) <= 2:
+            both.wait()
+        return real(path)
+
+    monkeypatch.setattr("zoomgr.cache.store.sha256_of", met)
+    monkeypatch.setattr("zoomgr.cache.verify._cores", lambda: 2)
+
+    assert [verdict.ref for verdict in verify(store, None)] == ["a", "b", "c"]
+    largest = store.find("c")
+    assert largest is not None
+    assert largest.path in began[:2]
+
+
+def test_what_is_repaired_is_what_was_recorded(store: Store) -> None:
+    """Bad and missing files are brought again, good ones are not asked for; what fails says why."""
+    for ref in ("b", "c", "d"):
+        alter(put(store, ref, f"weights {ref}".encode()).path)
+    asked: list[str] = []
+
+    def bring(ref: str) -> CacheEntry:
+        asked.append(ref)
+        if ref == "d":
+            raise NotCachedError(ref)
+        return put(store, ref, f"weights {ref}".encode())
+
+    verdicts = list(repaired(verify(store, None), bring))
+
+    assert asked == ["b", "c", "d"]
+    assert [(verdict.ref, verdict.status) for verdict in verdicts] == [
+        ("a", "ok"),
+        ("b", "repaired"),
+        ("c", "repaired"),
+        ("d", "altered"),
+    ]
+    assert "; brought from https://host.example/x.pth" in verdicts[1].detail
+    assert "; not repaired: " in verdicts[3].detail

@@ -70,7 +70,7 @@ def find_rubbish(root: Path, now: float | None = None) -> Iterator[Rubbish]:
 
 def _nameless(root: Path, now: float) -> Iterator[Rubbish]:
     # A record that cannot be read may mean any blob; those stay until it is set aside or removed.
-    records = [item for _, item in records_in(root)]
+    records = list(records_in(root))
     named = {item.digest.hex for item in records if isinstance(item, CacheEntry)}
     if any(isinstance(item, CacheDamagedError) for item in records):
         return
@@ -83,7 +83,7 @@ def _nameless(root: Path, now: float) -> Iterator[Rubbish]:
 
 def _copies(root: Path) -> Iterator[Rubbish]:
     copies = _listed(root / VERSION / "converted")
-    known = [item for _, item in records_in(root) if isinstance(item, CacheEntry)] if copies else []
+    known = [item for item in records_in(root) if isinstance(item, CacheEntry)] if copies else []
     for path in copies:
         refs = tuple(entry.ref for entry in known if entry.digest.hex == path.name)
         what = f"a copy of {listed(refs)} for mapping; the next load makes it again" if refs else _COPY

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from zoomgr.cache.refs import blob_in, converted_in, index_in, read_entry, records_in, ref_in
+from zoomgr.cache.refs import (
+    blob_in,
+    converted_in,
+    file_name,
+    index_in,
+    read_entry,
+    record_names,
+    records_in,
+    ref_in,
+)
 from zoomgr.errors import CacheDamagedError
 from zoomgr.records import CacheEntry, Digest
 
@@ -53,7 +63,7 @@ class CacheReader:
         """All that `find` would find, sorted by ref; damaged records are left out (`damaged` lists them)."""
         wanted: dict[str, Digest] = {}
         found: dict[str, CacheEntry] = {}
-        for _, item in self.scan():
+        for item in self.scan():
             if (
                 isinstance(item, CacheEntry)
                 and item.digest == wanted.setdefault(item.ref, item.digest)
@@ -62,11 +72,21 @@ class CacheReader:
                 found.setdefault(item.ref, item)
         yield from (found[ref] for ref in sorted(found))
 
+    def held(self, refs: Iterable[str]) -> set[str]:
+        """Which of these refs `find` finds; reads their records alone, and passes damaged ones over."""
+        names = {name for base, is_layer in self._bases() for name in record_names(base, is_layer=is_layer)}
+        found = set()
+        for ref in refs:
+            with suppress(CacheDamagedError):
+                if file_name(ref) in names and self.find(ref):
+                    found.add(ref)
+        return found
+
     def damaged(self) -> tuple[Path, ...]:
         """Files that should be records of refs and cannot be read."""
-        return tuple(path for path, item in self.scan() if isinstance(item, CacheDamagedError))
+        return tuple(Path(item.path) for item in self.scan() if isinstance(item, CacheDamagedError))
 
-    def scan(self) -> Iterator[tuple[Path, CacheEntry | CacheDamagedError]]:
+    def scan(self) -> Iterator[CacheEntry | CacheDamagedError]:
         """Every record of every cache, also where its blob is missing or an earlier cache has the ref."""
         for base, is_layer in self._bases():
             yield from records_in(base, is_layer=is_layer)
@@ -92,6 +112,15 @@ class CacheReader:
             return converted_in(self.root, digest).stat().st_size
         except OSError:
             return 0
+
+    def converted(self) -> dict[Digest, int]:
+        """Sizes of all converted copies in the own cache, by the digest of the file that each is of."""
+        sizes: dict[Digest, int] = {}
+        with suppress(OSError), os.scandir(converted_in(self.root, Digest("0" * 64)).parent) as copies:
+            for copy in copies:
+                with suppress(OSError, ValueError):  # gone meanwhile, or no copy
+                    sizes[Digest(copy.name)] = copy.stat().st_size
+        return sizes
 
     def _records_of(self, ref: str) -> Iterator[CacheEntry]:
         for base, is_layer in self._bases():

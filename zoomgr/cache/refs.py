@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ VERSION = "v1"
 
 _SLUG_LENGTH = 80  # with the digits and the suffix well below the 255 bytes that file systems allow
 _NAME_DIGITS = 16
+_BLOCK_BYTES = 1 << 16  # more than any record has
 
 
 def file_name(text: str) -> str:
@@ -30,7 +32,12 @@ def file_name(text: str) -> str:
 
 def blob_in(base: Path, digest: Digest) -> Path:
     """Where the cache at `base` keeps the file of a whole digest."""
-    return base / VERSION / "blobs" / "sha256" / digest.hex[:2] / digest.hex
+    return _blob_folder(base, digest.hex[:2]) / digest.hex
+
+
+@functools.lru_cache(maxsize=512)  # to join paths is half of what reading a record costs
+def _blob_folder(base: Path, start: str) -> Path:
+    return base / VERSION / "blobs" / "sha256" / start
 
 
 def index_in(base: Path, digest: Digest) -> Path:
@@ -45,7 +52,12 @@ def converted_in(base: Path, digest: Digest) -> Path:
 
 def ref_in(base: Path, ref: str) -> Path:
     """Where the cache at `base` keeps what it knows of a ref."""
-    return base / VERSION / "refs" / file_name(ref)
+    return refs_in(base) / file_name(ref)
+
+
+def refs_in(base: Path) -> Path:
+    """The folder in which the cache at `base` keeps what it knows of refs."""
+    return base / VERSION / "refs"
 
 
 def cards_in(base: Path) -> Path:
@@ -68,7 +80,7 @@ def dump_entry(entry: CacheEntry) -> bytes:
     return json.dumps(known, indent=1).encode()
 
 
-def read_entry(path: Path, base: Path, *, is_layer: bool = False) -> CacheEntry | None:
+def read_entry(path: Path | str, base: Path, *, is_layer: bool = False) -> CacheEntry | None:
     """Read a ref of the cache at `base`; None when there is no such file.
 
     Of a layer also when this user may not read it: it is somebody else's, and has nothing for this user. The
@@ -78,39 +90,51 @@ def read_entry(path: Path, base: Path, *, is_layer: bool = False) -> CacheEntry 
         CacheDamagedError: the file is not a ref, or not the one that its name says; or it cannot be read.
     """
     try:
-        entry = _entry(json.loads(path.read_bytes()), base)
+        entry = _entry(json.loads(_content_of(path)), base)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         if is_layer and isinstance(error, PermissionError):
             return None
         raise CacheDamagedError(str(path), reason_of(error)) from error
-    if path.name != file_name(entry.ref):
+    if os.path.basename(path) != file_name(entry.ref):  # noqa: PTH119 [as `records_in`]
         raise CacheDamagedError(str(path), f"it speaks of another ref, {entry.ref}")
     return entry
 
 
-def records_in(
-    base: Path, *, is_layer: bool = False
-) -> Iterator[tuple[Path, CacheEntry | CacheDamagedError]]:
+def _content_of(path: Path | str) -> bytes:
+    """The bytes of a file; a file object would cost as much again, and a cache has thousands of records."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    try:
+        content = b""
+        while block := os.read(descriptor, _BLOCK_BYTES):
+            content += block
+        return content
+    finally:
+        os.close(descriptor)
+
+
+def records_in(base: Path, *, is_layer: bool = False) -> Iterator[CacheEntry | CacheDamagedError]:
     """Every record of the cache at `base`, sorted by file name, also where its blob is missing.
 
     Raises:
         CacheDamagedError: their folder cannot be read; one of a layer then has none, as in `read_entry`.
     """
-    folder = base / VERSION / "refs"
-    for name in sorted(_names_in(folder, is_layer=is_layer)):
-        path = folder / name
+    folder = refs_in(base)
+    for name in sorted(record_names(base, is_layer=is_layer)):
         try:
-            entry = read_entry(path, base, is_layer=is_layer)
+            # Text, for to make a path of each takes as long as to read it.
+            entry = read_entry(f"{folder}/{name}", base, is_layer=is_layer)
         except CacheDamagedError as error:
-            yield path, error
+            yield error
         else:
             if entry:  # else it was removed since the folder was listed
-                yield path, entry
+                yield entry
 
 
-def _names_in(folder: Path, *, is_layer: bool) -> list[str]:
+def record_names(base: Path, *, is_layer: bool = False) -> list[str]:
+    """The file names of all records of the cache at `base`, in no order; raises as `records_in`."""
+    folder = refs_in(base)
     try:
         return [name for name in os.listdir(folder) if name.endswith(".json")]  # noqa: PTH208 [names, no paths]
     except (FileNotFoundError, NotADirectoryError):

@@ -331,7 +331,7 @@ class Store(CacheReader):
             path.unlink(missing_ok=True)
 
     def _is_used(self, digest: Digest) -> bool:
-        own = (item for _, item in records_in(self.root))
+        own = records_in(self.root)
         return any(isinstance(item, CacheEntry) and item.digest == digest for item in own)
 
     def sweep(self, item: Rubbish) -> int:

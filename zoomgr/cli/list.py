@@ -22,7 +22,7 @@ def command(run: Run, pattern: str, cached: bool, source: str) -> None:
         _list_cache(run, pattern, source)
         return
     cards = run.zoo.available(pattern, source=source)
-    have = {entry.ref for entry in run.zoo.cached()}
+    have = run.zoo.store.held(str(card.ref) for card in cards)
     rows = (
         (
             str(card.ref),
@@ -41,7 +41,8 @@ def command(run: Run, pattern: str, cached: bool, source: str) -> None:
 
 
 def _list_cache(run: Run, pattern: str, source: str) -> None:
-    run.zoo.available("", source=source)  # refuses a source that nobody provides
+    if source:
+        run.zoo.available("", source=source)  # refuses one that nobody provides
     from zoomgr.resolve import matches
 
     entries = [
@@ -49,22 +50,22 @@ def _list_cache(run: Run, pattern: str, source: str) -> None:
         for entry in run.zoo.cached()
         if matches(entry.ref, pattern) and (not source or entry.ref.startswith(f"{source}/"))
     ]
-    converted = {entry.digest: run.zoo.store.converted_bytes(entry.digest) for entry in entries}
+    converted = run.zoo.store.converted()
     rows = (
         (
             entry.ref,
-            _taken(entry.size_bytes, converted[entry.digest]),
+            _taken(entry.size_bytes, converted.get(entry.digest, 0)),
             digest(entry.digest),
             entry.fetched_at,
             entry.license,
         )
         for entry in entries
     )
-    data = [_with_copy(plain(entry), converted[entry.digest]) for entry in entries]
+    data = [_with_copy(plain(entry), converted.get(entry.digest, 0)) for entry in entries if run.as_json]
     run.table(data, ("reference", "size", "sha256", "fetched", "licence"), rows)
     blobs = {entry.path: entry.size_bytes for entry in entries}
     run.note(f"{len(entries)} references, {size(sum(blobs.values()))} in {run.zoo.settings.cache_dir}")
-    if copies := sum(converted.values()):
+    if copies := sum(converted.get(digest, 0) for digest in {entry.digest for entry in entries}):
         run.note(f"{size(copies)} more for converted copies of old files; zoomgr gc frees them")
 
 

@@ -90,8 +90,7 @@ class Run:
             click.echo(json.dumps(plain(data), indent=2))
         else:
             with self.progress.aside():
-                for line in lines:
-                    click.echo(drawn(line))
+                click.echo("".join(f"{drawn(line)}\n" for line in lines), nl=False)
 
     def emit_each(self, items: Iterable[_T], line: Callable[[_T], Line]) -> None:
         """An answer in pieces, each printed as it comes; with `--json` one list, of those that came."""
