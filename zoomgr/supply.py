@@ -17,14 +17,14 @@ from zoomgr.errors import (
     BlobAlteredError,
     CacheDamagedError,
     DigestMismatchError,
+    NetworkError,
     NoWeightsError,
     PolicyRefusedError,
-    NetworkError,
     UnreadableCheckpointError,
     reason_of,
+    redacted,
 )
 from zoomgr.gate import OWN_FILES, Gate
-    redacted,
 from zoomgr.host import PluginHost
 from zoomgr.records import Artifact, CacheEntry, Digest, ModelCard, ModelRef
 from zoomgr.registry import Registry
@@ -182,17 +182,6 @@ class Supply:
         entry = fetcher.fetch(
             artifact, ref=ref, license=card.license, accept=lambda path: self._gate.check_file(ref, path)
         )
-
-    def _fetcher(self, stop: Event) -> Fetcher:
-        from zoomgr.cache.fetch import Fetcher
-        from zoomgr.cache.manners import Manners
-        from zoomgr.cache.patience import Patience
-
-        return Fetcher(
-            self._store,
-            self._host.transports.items,
-            self._registry.mirrors,
-            self._settings.mirrors,
         if not card.ref.scheme and self._resolver.is_own(card.ref.source):
             self._store.keep_card(card)  # a mirror told it, and will not when offline
         return entry
@@ -218,6 +207,17 @@ class Supply:
             except NetworkError as error:
                 self._note(f"{redacted(mirror)} cannot be asked for {known}: {error.headline()}")
         return None
+
+    def _fetcher(self, stop: Event) -> Fetcher:
+        from zoomgr.cache.fetch import Fetcher
+        from zoomgr.cache.manners import Manners
+        from zoomgr.cache.patience import Patience
+
+        return Fetcher(
+            self._store,
+            self._host.transports.items,
+            self._registry.mirrors,
+            self._settings.mirrors,
             manners=Manners(Patience(self._settings.retries), throttle=self._throttle, stop=stop),
             offline=self._settings.offline,
             progress=self._progress,
