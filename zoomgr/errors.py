@@ -212,6 +212,73 @@ class InvalidKeyError(UsageError):
         return "openssl genpkey -algorithm ed25519, or ssh-keygen -t ed25519, makes a key (docs/airgap.md)"
 
 
+class InvalidLockError(UsageError):
+    """A lock file that cannot be used; `line` is 1-based, 0 when unknown."""
+
+    code = "invalid-lock"
+    path: str
+    line: int
+    problem: str
+    close: tuple[str, ...] = ()
+
+    def headline(self) -> str:
+        where = f"{self.path}:{self.line}" if self.line else self.path
+        return f"{where}: {self.problem}"
+
+    def hint(self) -> str:
+        return did_you_mean(self.close) or "zoomgr lock writes such files, and docs/airgap.md describes them"
+
+
+class OutdatedLockError(UsageError):
+    """A lock that is not what its names and scripts mean now, where that was demanded."""
+
+    code = "outdated-lock"
+    path: str
+    differences: tuple[tuple[str, str], ...]
+
+    def headline(self) -> str:
+        return f"{self.path} is not what zoomgr lock would write now"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield from self.differences[:SHOWN]
+        if len(self.differences) > SHOWN:
+            yield "and", f"{len(self.differences) - SHOWN} more"
+
+    def hint(self) -> str:
+        return "zoomgr lock takes what is meant now; zoomgr sync without --frozen what is locked"
+
+
+class CannotLockError(UsageError):
+    """Weights that a lock cannot name."""
+
+    code = "cannot-lock"
+    ref: str
+    problem: str
+    remedy: str = ""
+
+    def headline(self) -> str:
+        return f"{redacted(self.ref)} cannot be locked: {self.problem}"
+
+    def hint(self) -> str:
+        return self.remedy
+
+
+class UnreadableScriptError(UsageError):
+    """A script whose syntax tree cannot be read; `line` is 1-based, 0 when unknown."""
+
+    code = "unreadable-script"
+    path: str
+    line: int
+    reason: str
+
+    def headline(self) -> str:
+        where = f"{self.path}:{self.line}" if self.line else self.path
+        return f"{where}: {self.reason}"
+
+    def hint(self) -> str:
+        return "give files of Python 3, and folders of them"
+
+
 class InvalidRulesError(UsageError):
     """A file of rules that cannot be followed; `line` is 1-based, 0 when unknown."""
 
@@ -519,6 +586,27 @@ class DigestMismatchError(IntegrityError):
         return "the mirror may be stale; compare with the origin, or pin the digest in registry.toml [pins]"
 
 
+class LockDiffersError(IntegrityError):
+    """The cache, a pin or a reference has another file for weights than the project's lock."""
+
+    code = "lock-differs"
+    ref: str
+    where: str
+    locked: str
+    found: str
+    found_in: str
+
+    def headline(self) -> str:
+        return f"{self.ref} is not the file that {self.where} locks"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "locked", self.locked
+        yield "found", f"{self.found} ({self.found_in})"
+
+    def hint(self) -> str:
+        return f"zoomgr sync brings what is locked; zoomgr rm {self.ref} and zoomgr lock take another file"
+
+
 class NotWeightsError(IntegrityError):
     """A server answered with a web page where weights were expected."""
 
@@ -665,6 +753,27 @@ class UntrustedBundleError(IntegrityError):
 
     def hint(self) -> str:
         return "have it signed (zoomgr export --sign KEY), or name the public key of who did"
+
+
+class WeightsDifferError(IntegrityError):
+    """A bundle has other weights under a reference than this machine; nothing was added to the cache."""
+
+    code = "weights-differ"
+    path: str
+    ref: str
+    expected: str
+    who: str
+    actual: str
+
+    def headline(self) -> str:
+        return f"{self.ref} means other weights here than in {self.path}"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "expected", f"{self.expected} ({self.who})"
+        yield "actual", f"{self.actual} - nothing was added to the cache"
+
+    def hint(self) -> str:
+        return f"if those of the bundle are the right ones: zoomgr rm {self.ref}, and import it again"
 
 
 class VerifyFailedError(IntegrityError):

@@ -2,6 +2,7 @@
 
 index.py    what a bundle or a mirror holds: its entries with their cards, as JSON
 licences.py texts of the licences that the catalogues use
+scripts/    which weights scripts ask for, by their syntax trees
 bundle/     what is carried over by hand: a tar of index, cards, licences and blobs, made and taken in
 expose/     cached weights where torch hub and huggingface_hub look for theirs, by links
 page/       the catalogue page of a mirror, for people: search, filters, a page for each model
