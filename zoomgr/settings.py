@@ -36,6 +36,8 @@ class Settings:
         limit_rate: the most bytes a second that downloads take together; None for no limit
             ($ZOOMGR_LIMIT_RATE, e.g. 500K).
         mirrors: places that may have any file, as URLs, asked first ($ZOOMGR_MIRROR, commas between).
+        trusted_keys: public keys, one of which must have signed a bundle; when there are none, any will do
+            ($ZOOMGR_TRUSTED_KEYS, os.pathsep between).
         disabled_plugins: names of entry points not to load ($ZOOMGR_DISABLE_PLUGINS, commas between).
     """
 
@@ -46,6 +48,7 @@ class Settings:
     retries: int = _RETRIES
     limit_rate: int | None = None
     mirrors: tuple[str, ...] = ()
+    trusted_keys: tuple[Path, ...] = ()
     disabled_plugins: frozenset[str] = frozenset()
 
     @classmethod
@@ -65,12 +68,13 @@ class Settings:
         """
         return cls(
             cache_dir=_cache_dir(environ, cache_dir),
-            cache_layers=tuple(_cache_layers(environ)),
+            cache_layers=tuple(_paths(environ, "ZOOMGR_CACHE_LAYERS")),
             registry_files=tuple(_registry_files(environ, registry)),
             offline=offline or _flag(environ, "ZOOMGR_OFFLINE"),
             retries=_count(environ, "ZOOMGR_RETRIES", _RETRIES),
             limit_rate=_limit_rate(environ, limit_rate),
             mirrors=tuple(_mirrors(environ)),
+            trusted_keys=tuple(_paths(environ, "ZOOMGR_TRUSTED_KEYS")),
             disabled_plugins=frozenset(
                 name.strip() for name in environ.get("ZOOMGR_DISABLE_PLUGINS", "").split(",") if name.strip()
             ),
@@ -85,8 +89,7 @@ def _cache_dir(environ: Mapping[str, str], option: Path | str | None) -> Path:
     return path.absolute()
 
 
-def _cache_layers(environ: Mapping[str, str]) -> Iterator[Path]:
-    name = "ZOOMGR_CACHE_LAYERS"
+def _paths(environ: Mapping[str, str], name: str) -> Iterator[Path]:
     return (_home_put_in(name, text) for text in environ.get(name, "").split(os.pathsep) if text)
 
 

@@ -51,6 +51,7 @@ print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
         ("show", "hf://timm/resnet10t.c3_in1k"),
         ("verify",),
         ("adopt", "--dry-run"),
+        ("inventory",),
         ("expose", "torch-hub", "--to", "exposed"),
         ("plugins",),
     ],

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,6 +43,7 @@ from zoomgr.cache.reading import CacheReader, is_there
 from zoomgr.cache.refs import (
     VERSION,
     Memo,
+    blob_in,
     cards_in,
     converted_in,
     dump_entry,
@@ -108,6 +109,15 @@ class Store(CacheReader):
             raise CacheDamagedError(str(entry.path), reason_of(error)) from error
         if actual != entry.digest:
             raise BlobAlteredError(entry.ref, str(entry.path), str(entry.digest), str(actual))
+
+    def proven(self, digest: Digest) -> Path | None:
+        """Where the own cache, else a layer, has a file, whatever refs mean it; proven as `prove` does."""
+        for base in (self.root, *self.layers):
+            blob = blob_in(base, digest)
+            with suppress(OSError):
+                if self._digest_of(blob, digest, trust_memo=True) == digest:
+                    return blob
+        return None
 
     def _digest_of(self, blob: Path, expected: Digest, *, trust_memo: bool) -> Digest:
         memo = Memo.of(blob.stat())  # before hashing: a change meanwhile must not be remembered as proven
@@ -191,13 +201,19 @@ class Store(CacheReader):
             license=license,
             filename=filename,
         )
-        partial.seal()
-        if not self._holds(entry):
-            self._place(partial, entry.path)
-        self._write(ref_in(self.root, ref), dump_entry(entry))
-        if not is_there(entry.path):  # `remove` took it before it could see this ref; from now on it does
-            self._place(partial, entry.path)
+        self.commit_all([(partial, entry)])
         return entry
+
+    def commit_all(self, brought: Sequence[tuple[Incoming, CacheEntry]]) -> None:
+        """Make files the files of refs: first all blobs get names, then the refs are written; as `commit`."""
+        for incoming, entry in brought:
+            incoming.seal()
+            if not self._holds(entry):
+                self._place(incoming, entry.path)
+        for incoming, entry in brought:
+            self._write(ref_in(self.root, entry.ref), dump_entry(entry))
+            if not is_there(entry.path):  # `remove` took it before it could see this ref; from now on it does
+                self._place(incoming, entry.path)
 
     def adopt(  # noqa: PLR0913 [as `commit`]
         self,

@@ -1,0 +1,142 @@
+"""Files that come into the cache together, out of a bundle: all are proven before one of them has a name."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from zoomgr.cache.copying import Read, copy_hashed
+from zoomgr.cache.disk import Incoming, check_room, refusals, seal, sha256_of
+from zoomgr.cache.left import is_sealed
+from zoomgr.cache.link import Linked
+from zoomgr.cache.owner import is_left, key_of, owned_name
+from zoomgr.cache.store import Store
+from zoomgr.cache.syncing import Syncing
+from zoomgr.records import CacheEntry, Digest
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A file that is proven, synced and read-only, under a name of this process."""
+
+    path: Path
+    size_bytes: int
+    digest: Digest
+
+    def seal(self) -> None:
+        """It is."""
+
+
+class Intake:
+    """What comes into a cache; a context, at the end of which nothing unnamed is left of it.
+
+    But when the process is killed or stopped, what is proven lies on under its digest, and the next intake
+    takes it over.
+
+    Args:
+        store: the cache.
+
+    Raises:
+        CacheUnwritableError: it cannot be written.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._partials = store.partials()
+        self._held: dict[Digest, Incoming] = {}
+        self._paths: list[Path] = []
+        self._lying: defaultdict[str, list[Path]] = defaultdict(list)
+        for path in self._partials.iterdir():
+            self._lying[key_of(path.name)].append(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or issubclass(kind, Exception):  # a signal to end is none
+            for path in self._paths:
+                path.unlink(missing_ok=True)
+
+    def find(self, digest: Digest) -> bool:
+        """Hold a file that a cache has, or that an intake that was stopped has left; whether there is one."""
+        held = self._cached(digest) or self._left(digest)
+        if held:
+            self._held[digest] = held
+        return held is not None
+
+    def check_room(self, wanted_bytes: int) -> None:
+        """Nothing, when so many bytes have room; else `DiskFullError`."""
+        check_room(self._partials, wanted_bytes)
+
+    def bring(self, digest: Digest, size_bytes: int, read: Read) -> Digest:
+        """Copy a file, and hold it when it is what it should be; what it is.
+
+        Raises:
+            EOFError: there is less of it. What `read` raises goes through.
+            DiskFullError, CacheUnwritableError: the disk refuses.
+        """
+        path = self._new_path(digest)
+        with refusals(path):
+            file = path.open("xb")
+        with file:
+            syncing = Syncing(file.fileno())
+
+            def write(block: memoryview) -> None:
+                with refusals(path, size_bytes):
+                    file.write(block)
+                syncing.wrote(len(block))
+
+            actual = copy_hashed(read, write, size_bytes)
+            with refusals(path, size_bytes):
+                file.flush()
+                syncing.finish()
+        if actual == digest:
+            with refusals(path):
+                seal(path)
+            self._held[digest] = _Held(path, size_bytes, digest)
+        return actual
+
+    def commit(self, entries: Sequence[CacheEntry]) -> None:
+        """Make what is held the files of references; raises as `Store.commit`."""
+        self._store.commit_all([(self._held[entry.digest], entry) for entry in entries])
+
+    def _cached(self, digest: Digest) -> Incoming | None:
+        """A second name of a blob, so that it stays while nothing else means it."""
+        blob = self._store.proven(digest)
+        if blob is None:
+            return None
+        path = self._new_path(digest)
+        with suppress(OSError):
+            if blob == self._store.blob_path(digest):
+                os.link(blob, path)
+                return _Held(path, path.stat().st_size, digest)
+        linked = Linked(blob, path, may_share=True)
+        return linked if linked.digest == digest else None
+
+    def _left(self, digest: Digest) -> Incoming | None:
+        """What an intake that was stopped has proven; hashed again, for the machine may have gone down."""
+        for left in filter(is_left, self._lying.get(_key(digest), ())):
+            path = self._new_path(digest)
+            with suppress(OSError):  # another process was first, or it is another user's
+                left.rename(path)
+                if is_sealed(path.stat()) and sha256_of(path) == digest:
+                    return _Held(path, path.stat().st_size, digest)
+                path.unlink()
+        return None
+
+    def _new_path(self, digest: Digest) -> Path:
+        path = self._partials / owned_name(_key(digest))
+        self._paths.append(path)
+        return path
+
+
+def _key(digest: Digest) -> str:
+    return f"bundle-{digest.hex}"

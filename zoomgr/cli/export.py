@@ -1,0 +1,93 @@
+"""zoomgr export: write weights to a bundle."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zoomgr.cli.run import Run, verb
+from zoomgr.cli.shown import size
+from zoomgr.cli.sizes import Size
+from zoomgr.errors import InvalidIndexError, reason_of
+
+if TYPE_CHECKING:
+    from zoomgr.airgap.bundle.exporting import Packed, Sign
+    from zoomgr.records import CacheEntry, Digest, ModelCard
+
+_PASSPHRASE = "ZOOMGR_KEY_PASSPHRASE"  # noqa: S105 [the name of a variable]
+
+
+@verb
+@click.argument("refs", nargs=-1, required=True, metavar="REF...")
+@click.option("--out", "-o", required=True, type=click.Path(), help="The bundle, e.g. zoo.tar; - for stdout.")
+@click.option(
+    "--since", type=click.Path(), metavar="JSON", help="Leave out what `zoomgr inventory` has listed there."
+)
+@click.option("--volume-size", type=Size(), help="Split it into OUT.001, OUT.002, … of this size, e.g. 4G.")
+@click.option(
+    "--sign", type=click.Path(), metavar="KEY", help=f"Sign it with an ed25519 key [${_PASSPHRASE}]."
+)
+def command(
+    run: Run, refs: tuple[str, ...], out: str, since: str | None, volume_size: int | None, sign: str | None
+) -> None:
+    """Write weights, with their cards and licences, to a plain tar that `zoomgr import` takes.
+
+    What is not cached is pulled first. The same weights give the same bundle, byte for byte.
+    """
+    from zoomgr.airgap.bundle.exporting import export
+    from zoomgr.airgap.bundle.volumes import Piped, Volumes
+
+    if out == "-" and (volume_size or run.as_json):
+        raise click.UsageError("-o - writes the bundle to stdout, where nothing else can be")
+    signed = _signer(Path(sign)) if sign else None
+    there = _listed(Path(since)) if since else frozenset()
+    weights = tuple(_pulled(run, refs))
+    target = Piped(sys.stdout.buffer) if out == "-" else Volumes(Path(out), volume_size)
+    packed = export(weights, target, there=there, sign=signed, progress=run.progress)
+    if out != "-":
+        _show(run, packed)
+
+
+def _pulled(run: Run, refs: tuple[str, ...]) -> Iterator[tuple[CacheEntry, ModelCard]]:
+    """The weights of each reference, once; fetched where they are not cached."""
+    cards = {card.ref: card for card in map(run.zoo.resolve, refs)}
+    with closing(run.zoo.pull_each(cards.values())) as futures:
+        for future, card in zip(futures, cards.values(), strict=True):
+            yield future.result(), card
+
+
+def _listed(path: Path) -> frozenset[Digest]:
+    """The files that an inventory lists."""
+    from zoomgr.airgap.index import read_index
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InvalidIndexError(str(path), reason_of(error)) from error
+    return frozenset(entry.digest for entry in read_index(content, str(path)))
+
+
+def _signer(path: Path) -> Sign:
+    """What signs with a key; a passphrase comes from the environment, else from who sits there."""
+    from zoomgr.airgap.bundle.signing import private_key
+
+    def passphrase() -> str:
+        known = os.environ.get(_PASSPHRASE)
+        answer: str = known or click.prompt(f"Passphrase of {path}", hide_input=True, err=True)
+        return answer
+
+    return private_key(path, passphrase).sign
+
+
+def _show(run: Run, packed: tuple[Packed, ...]) -> None:
+    rows = (
+        (one.ref, str(one.digest), size(one.size_bytes), "left out" if one.is_left_out else "")
+        for one in packed
+    )
+    run.table(packed, ("reference", "digest", "size", ""), rows)
