@@ -124,6 +124,7 @@ if TYPE_CHECKING:
     from zoomgr.checkpoint.objects import Call, Global
     from zoomgr.checkpoint.record import Saved
     from zoomgr.http import HttpBody, HttpClient, http_answer, open_http
+    from zoomgr.stores import new_client, store_faults
 
 __all__ = [
     "WHOLE",
@@ -233,6 +234,7 @@ __all__ = [
     "described_pickle",
     "hookimpl",
     "http_answer",
+    "new_client",
     "open_http",
     "plain_url",
     "promise_of",
@@ -240,6 +242,7 @@ __all__ = [
     "redacted",
     "replace_inputs",
     "replace_outputs",
+    "store_faults",
 ]
 
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -254,7 +257,9 @@ _LATER = {
     "Saved": "zoomgr.checkpoint.record",
     "described_pickle": "zoomgr.checkpoint.foreign",
     "http_answer": "zoomgr.http",
+    "new_client": "zoomgr.stores",
     "open_http": "zoomgr.http",
+    "store_faults": "zoomgr.stores",
 }
 """What few plugins use -> where it is. All plugins are imported before a load, and cost what they import."""
 

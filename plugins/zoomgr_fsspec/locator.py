@@ -10,7 +10,7 @@ from zoomgr.api import Artifact, InvalidRefError, ModelCard, ModelRef, promise_o
 # file and hf have transports of their own, the rest open files inside files or speak to something else.
 SCHEMES = frozenset(
     {
-        *("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci"),
+        *("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss"),
         *("sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs"),
     }
 )

@@ -7,9 +7,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from zoomgr.api import WHOLE, Body, NoSuchFileError, Span, TruncatedBodyError, UnreachableError, redacted
-from zoomgr_fsspec.faults import translated
-from zoomgr_fsspec.known_hosts import known_hosts_policy
+from zoomgr.api import (
+    WHOLE,
+    Body,
+    NoSuchFileError,
+    Span,
+    TruncatedBodyError,
+    UnreachableError,
+    new_client,
+    redacted,
+    store_faults,
+)
 from zoomgr_fsspec.locator import SCHEMES
 
 if TYPE_CHECKING:
@@ -17,7 +25,6 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES = 1 << 22  # a request each, so not too small
 _AHEAD = 64  # requests of 32 KiB
-_CONNECT_S, _SILENCE_S = 10.0, 60.0  # as `HttpClient` has them; paramiko would wait for ever
 _VERSIONS = (
     "ETag",
     "etag",
@@ -51,7 +58,7 @@ class StoreBody:
     def __iter__(self) -> Iterator[bytes]:
         """Chunks of 4 MiB at most."""
         received = self.offset
-        with translated(self._url):
+        with store_faults(self._url):
             self._file.seek(received)
             if self._end is not None and hasattr(self._file, "prefetch"):  # paramiko; else 32 KiB a trip
                 self._file.prefetch(self._end, _AHEAD)
@@ -63,7 +70,7 @@ class StoreBody:
 
     def _read(self, received: int) -> bytes:
         left = _CHUNK_BYTES if self._end is None else self._end - received
-        with translated(self._url):
+        with store_faults(self._url):
             return self._file.read(min(_CHUNK_BYTES, left))
 
 
@@ -91,7 +98,7 @@ class StoreTransport:
             UnreachableError: no connection, or a broken one.
         """
         try:
-            with translated(url):
+            with store_faults(url):
                 store = self._store(url)
                 path = store._strip_protocol(url)  # noqa: SLF001 [what fsspec's plugins implement]
                 store.invalidate_cache(path)
@@ -114,29 +121,15 @@ class StoreTransport:
         options = kind._get_kwargs_from_urls(url)  # noqa: SLF001 [as above]
         key = f"{scheme} {sorted(options.items())}"
         if not kind.async_impl:
-            return _kept(self._own.__dict__, key, kind, options)
+            return _kept(self._own.__dict__, key, url)
         with self._lock:
-            return _kept(self._shared, key, kind, options)
+            return _kept(self._shared, key, url)
 
 
-def _kept(
-    known: dict[str, AbstractFileSystem], key: str, kind: type[AbstractFileSystem], options: Mapping[str, Any]
-) -> AbstractFileSystem:
+def _kept(known: dict[str, AbstractFileSystem], key: str, url: str) -> AbstractFileSystem:
     if key not in known:
-        # fsspec's own cache is of the process: it would keep what the environment said of logins long ago.
-        known[key] = _made(kind, options)
+        known[key] = new_client(url)
     return known[key]
-
-
-def _made(kind: type[AbstractFileSystem], options: Mapping[str, Any]) -> AbstractFileSystem:
-    """A client; one of SFTP checks whom it speaks to, and gives up a server that is silent."""
-    protocols = {kind.protocol} if isinstance(kind.protocol, str) else {*kind.protocol}
-    if "sftp" not in protocols:
-        return kind(**options, skip_instance_cache=True)
-    safer = {"host_key_policy": known_hosts_policy(), "timeout": _CONNECT_S}
-    store: Any = kind(**options, **safer, skip_instance_cache=True)
-    store.ftp.get_channel().settimeout(_SILENCE_S)
-    return store
 
 
 def _validator(info: Mapping[str, Any]) -> str:

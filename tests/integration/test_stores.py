@@ -141,7 +141,7 @@ def test_a_server_that_falls_silent_is_given_up(sftp: Sftp, monkeypatch: pytest.
     """As one of the web is; paramiko alone would wait for ever."""
     over = threading.Event()
     monkeypatch.setattr(paramiko.SFTPHandle, "read", lambda *_: over.wait() and b"")
-    monkeypatch.setattr("zoomgr_fsspec.transport._SILENCE_S", 0.2)
+    monkeypatch.setattr("zoomgr.stores.client._SILENCE_S", 0.2)
     try:
         with (
             pytest.raises(UnreachableError),

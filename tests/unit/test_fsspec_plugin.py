@@ -23,7 +23,7 @@ from zoomgr.api import (
     UntrustedServerError,
     ZoomgrError,
 )
-from zoomgr_fsspec.faults import translated
+from zoomgr.stores import store_faults
 from zoomgr_fsspec.locator import SCHEMES, StoreLocator
 from zoomgr_fsspec.transport import StoreBody, StoreTransport
 
@@ -128,7 +128,7 @@ class NoCredentialsError(Exception):
 )
 def test_every_fault_of_a_client_becomes_one_of_ours(error: Exception, expected: type[ZoomgrError]) -> None:
     """What may work later is transient; ours stay as they are."""
-    with pytest.raises(expected) as caught, translated("s3://bucket/x.pth"):
+    with pytest.raises(expected) as caught, store_faults("s3://bucket/x.pth"):
         raise error
 
     assert type(caught.value) is expected
@@ -139,7 +139,7 @@ def test_no_message_shows_a_login() -> None:
     """Clients quote URLs."""
     url = "sftp://me:hunter2@host/x.pth"
 
-    with pytest.raises(UnreachableError) as caught, translated(url):
+    with pytest.raises(UnreachableError) as caught, store_faults(url):
         raise OSError(f"cannot open {url}, tried password hunter2")
 
     assert "hunter2" not in f"{caught.value} {caught.value!r}"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from zoomgr.api import (
+from zoomgr.errors import (
     HttpStatusError,
     InvalidRefError,
     MissingPackageError,
@@ -25,7 +25,6 @@ _REQUIREMENTS = {
     **dict.fromkeys(("sftp", "ssh"), "zoomgr[sftp]"),
     **dict.fromkeys(("az", "abfs", "abfss"), "adlfs"),
     "oss": "ossfs",
-    "oci": "ocifs",
     "smb": "smbprotocol",
     "hdfs": "pyarrow",
 }
@@ -35,8 +34,8 @@ _UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "host key")
 
 
 @contextmanager
-def translated(url: str) -> Iterator[None]:
-    """Turn what a client raises into an error of zoomgr; each has its own, without a common base."""
+def store_faults(url: str) -> Iterator[None]:
+    """Turn what a client of a store raises into an error of zoomgr; they have no base in common."""
     try:
         yield
     except ZoomgrError:
