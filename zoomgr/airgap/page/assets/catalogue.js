@@ -180,8 +180,12 @@ for (const head of table.tHead.rows[0].cells) {
 
 form.addEventListener("input", update);
 form.addEventListener("submit", (event) => event.preventDefault());
-form.addEventListener("reset", () => setTimeout(update)); // the fields are empty only after the event
-document.querySelector("#none button").addEventListener("click", () => form.reset());
+for (const button of document.querySelectorAll(".reset")) {
+  button.addEventListener("click", () => {
+    form.reset();
+    update();
+  });
+}
 more.addEventListener("click", showMore);
 new IntersectionObserver(([seen]) => { if (seen.isIntersecting) showMore(); }, { rootMargin: "600px" }).observe(more);
 window.addEventListener("hashchange", () => { readAddress(); update(); });
