@@ -11,6 +11,7 @@ from typing import Any, NoReturn, Self
 from urllib.parse import urlsplit
 
 from zoomgr.errors import InvalidRefError, InvalidRegistryError, close_matches, reason_of, redacted
+from zoomgr.lines import line_of, line_told_by
 from zoomgr.policy import Policy
 from zoomgr.records import Artifact, Digest, ModelCard, ModelRef
 from zoomgr.settings import place_url
@@ -118,8 +119,7 @@ class _File:
             text = path.read_text(encoding="utf-8")
             return cls(path, text, tomllib.loads(text))
         except tomllib.TOMLDecodeError as error:
-            at = re.search(r"at line (\d+)", str(error))
-            raise InvalidRegistryError(str(path), int(at[1]) if at else 0, f"no TOML: {error}") from error
+            raise InvalidRegistryError(str(path), line_told_by(error), f"no TOML: {error}") from error
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidRegistryError(str(path), 0, reason_of(error)) from error
 
@@ -251,27 +251,6 @@ class _File:
 
     def fail(self, table: str, key: str, problem: str, close: tuple[str, ...] = ()) -> NoReturn:
         raise InvalidRegistryError(str(self.path), line_of(self.text, table, key), problem, close)
-
-
-def line_of(text: str, table: str, key: str) -> int:
-    """The line, from 1, where a TOML text speaks of a table's key; 0 when it is not found.
-
-    tomllib gives no positions. So this looks for the key, as an assignment or in a header, from the table's
-    own header on.
-    """
-    lines = text.splitlines()
-    header = re.compile(rf"\s*\[\s*{_DOT.join(map(_spelled, table.split('.', 1)))}\s*\]")
-    begins = [number for number, line in enumerate(lines) if table and header.match(line)]
-    start = begins[0] if begins else 0
-    speaks = re.compile(rf"\s*(?:{_spelled(key)}\s*=|\[(?:[^\]]*{_DOT})?\s*{_spelled(key)}\s*[\].])")
-    return next((number for number, line in enumerate(lines[start:], start + 1) if speaks.match(line)), 0)
-
-
-_DOT = r"\s*\.\s*"
-
-
-def _spelled(key: str) -> str:
-    return rf"[\"']?{re.escape(key)}[\"']?"
 
 
 def _texts(values: Any) -> tuple[str, ...]:
