@@ -148,16 +148,30 @@ class Supply:
         """
         entry = None if card.ref.scheme in OWN_FILES else self._store.find(str(card.ref))
         promised = card.artifact.digest if card.artifact else None
-        if entry is None or (promised and not promised.matches(entry.digest)):
+        if entry is None or (promised and not promised.matches(entry.digest)) or not self._store.use(entry):
             return None
-        self._store.prove(entry)
+        try:
+            self._store.prove(entry)
+        except CacheDamagedError as error:
+            if isinstance(error.__cause__, FileNotFoundError):  # removed since it was found
+                return None
+            raise
         self._gate.check_file(entry.ref, entry.path)
         return entry
 
     def _brought(self, card: ModelCard, stop: Event) -> CacheEntry:
-        """From another tool's cache, else from where it is published."""
+        """From another tool's cache, else from where it is published.
+
+        When nobody gives it, the cache is asked once more: another process may have put it there meanwhile.
+        """
         wanted = self.wanted(card)
-        return self._adopted(wanted) or self._fetched(card, wanted.artifact, self._fetcher(stop))
+        try:
+            return self._adopted(wanted) or self._fetched(card, wanted.artifact, self._fetcher(stop))
+        except NetworkError:
+            with suppress(BlobAlteredError):
+                if entry := self._cached(card):
+                    return entry
+            raise
 
     def _adopted(self, wanted: Wanted) -> CacheEntry | None:
         from zoomgr.cache.adopt import find_elsewhere

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from zoomgr.adapt.match import Match
     from zoomgr.cache.adopt import Adoption
     from zoomgr.cache.gc import Rubbish
+    from zoomgr.cache.usage import Usage
     from zoomgr.cache.verify import Verdict
     from zoomgr.checkpoint import Checkpoint, Contents
     from zoomgr.converter import Converted
@@ -152,8 +153,14 @@ class Zoo:
         """
         return self._supply.pull_each([self.resolve(ref) for ref in refs], jobs)
 
-    def rubbish(self) -> tuple[Rubbish, ...]:
-        """What lies in the own cache and nothing needs; also what is on its way, which stays."""
+    def rubbish(self, *, max_bytes: int | None = None, unused_s: float | None = None) -> tuple[Rubbish, ...]:
+        """What lies in the own cache and nothing needs; also what is on its way, which stays.
+
+        Args:
+            max_bytes: so much may the weights take; of more, the least recently used are rubbish.
+            unused_s: weights that nobody has used for so many seconds are rubbish.
+        """
+        from zoomgr.cache.evict import Limits
         from zoomgr.cache.gc import find_rubbish
 
         return tuple(find_rubbish(self.store.root))
@@ -164,6 +171,32 @@ class Zoo:
 
     def path(self, ref: Ref) -> Path:
         """Where the weights lie in the cache; fetches and hashes nothing.
+
+    def pin(self, ref: Ref) -> None:
+        """Keep weights from `gc`, until they are unpinned or removed.
+
+        Raises:
+            NotCachedError: they are not in the cache.
+            CacheUnwritableError: only a read-only layer has them.
+        """
+        self.store.pin(str(self.resolve(ref).ref))
+
+    def unpin(self, ref: Ref) -> bool:
+        """Let `gc` have weights; whether they were pinned."""
+        return self.store.unpin(str(self.resolve(ref).ref))
+
+    def pinned(self) -> tuple[str, ...]:
+        """References that are pinned, sorted, also those that the cache does not have any more."""
+        from zoomgr.cache.roots import pinned_refs
+
+        return pinned_refs(self.store.root)
+
+    def usage(self) -> tuple[Usage, ...]:
+        """What the own cache, and each layer, takes on the disk."""
+        from zoomgr.cache.usage import usage
+
+        with no_collection():
+            return tuple(usage(self.store))
 
         Raises:
             NotCachedError: they are not there.

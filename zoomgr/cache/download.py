@@ -31,6 +31,7 @@ from zoomgr.cache.left import (
     is_sealed,
     left_downloads,
 )
+from zoomgr.cache.modes import make_folder
 from zoomgr.cache.owner import Owner, owned_name
 from zoomgr.cache.syncing import Syncing
 from zoomgr.errors import CacheUnwritableError, DiskFullError
@@ -88,7 +89,7 @@ class Download:
         """
         folder = partials / owned_name(key)
         with refusals(folder):
-            folder.mkdir(parents=True)
+            make_folder(folder)
         try:
             return cls(folder, Known(origin))
         except BaseException:

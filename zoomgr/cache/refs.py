@@ -90,7 +90,7 @@ def read_entry(path: Path | str, base: Path, *, is_layer: bool = False) -> Cache
         CacheDamagedError: the file is not a ref, or not the one that its name says; or it cannot be read.
     """
     try:
-        entry = _entry(json.loads(_content_of(path)), base)
+        entry = _entry(json.loads(_content_of(path).decode()), base)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -100,6 +100,14 @@ def read_entry(path: Path | str, base: Path, *, is_layer: bool = False) -> Cache
     if os.path.basename(path) != file_name(entry.ref):  # noqa: PTH119 [as `records_in`]
         raise CacheDamagedError(str(path), f"it speaks of another ref, {entry.ref}")
     return entry
+
+
+def parse_entry(content: bytes, base: Path = Path()) -> CacheEntry | None:
+    """The ref that somebody else's cache at `base` has, as `dump_entry` writes it; None when it is none."""
+    try:
+        return _entry(json.loads(content), base)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _content_of(path: Path | str) -> bytes:

@@ -10,6 +10,8 @@
     v1/converted/<hex>         copies of files that cannot be mapped, in a form that can
     v1/catalogue/              kept catalogues
     v1/cards/*.json            cards of weights of one's own
+    v1/pins/*.json             refs that `gc` leaves
+    v1/roots/*.json            lock files whose weights `gc` leaves
     v1/bad/                    what `verify` moved aside
 
 No step needs a lock: files get their final names at once, a ref is written after its blob, and whoever writes
@@ -18,6 +20,7 @@ or removes a ref looks afterwards whether another process did the opposite meanw
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +40,7 @@ from zoomgr.cache.disk import (
     write_whole,
 )
 from zoomgr.cache.link import Linked
+from zoomgr.cache.modes import is_shared, make_folder
 from zoomgr.cache.own import OwnCards
 from zoomgr.cache.owner import is_left
 from zoomgr.cache.reading import CacheReader, is_there
@@ -53,6 +57,8 @@ from zoomgr.cache.refs import (
     records_in,
     ref_in,
 )
+from zoomgr.cache.roots import Root, pin_of, root_of
+from zoomgr.cache.use import note_use
 from zoomgr.cards import dump_card
 from zoomgr.errors import (
     BlobAlteredError,
@@ -168,7 +174,7 @@ class Store(CacheReader):
         self._prepare()
         folder = self._own / "locks"
         with refusals(folder):
-            folder.mkdir(exist_ok=True)
+            make_folder(folder)
         return folder / f"{key}.lock"
 
     def commit(  # noqa: PLR0913 [the fields of the record that it makes]
@@ -235,7 +241,8 @@ class Store(CacheReader):
             promised: what its digest must be, or begin with.
             license: as its card says.
             filename: its own name.
-            may_share: the blob may be a second name of the file (see `Linked`).
+            may_share: the blob may be a second name of the file (see `Linked`); never in a cache that others
+                write, for its owner's modes may bar them from it.
 
         Raises:
             DigestMismatchError: it is not the file that was promised.
@@ -243,6 +250,7 @@ class Store(CacheReader):
             CacheUnwritableError, DiskFullError: the cache or the disk refuses.
         """
         self._prepare()
+        may_share = may_share and not is_shared(self.root)
         linked = Linked(file, self._own / "partial" / unique_name(), may_share=may_share)
         try:
             if promised and not promised.matches(linked.digest):
@@ -268,6 +276,41 @@ class Store(CacheReader):
         self._unlink(path)
         return True
 
+    # -- what stays ------------------------------------------------------------------------------------------
+
+    def use(self, entry: CacheEntry) -> bool:
+        """Note that an entry is used now; False when it was removed meanwhile. Before its file is opened."""
+        return not self._is_own(entry.path) or note_use(ref_in(self.root, entry.ref))
+
+    def pin(self, ref: str) -> None:
+        """Keep a ref from `gc`, until it is unpinned or removed.
+
+        Raises:
+            NotCachedError: no cache has it.
+            CacheUnwritableError: only a read-only layer has it, or the cache cannot be written.
+        """
+        self._write(pin_of(self.root, ref), json.dumps({"ref": ref}).encode())
+        if not is_there(ref_in(self.root, ref)):  # looked for afterwards: `gc` may have taken it until then
+            self.unpin(ref)
+            raise self._not_removable(ref)
+
+    def unpin(self, ref: str) -> bool:
+        """Let `gc` have a ref; whether it was pinned. Raises as `remove`."""
+        pin = pin_of(self.root, ref)
+        was_pinned = is_there(pin)
+        self._unlink(pin)
+        return was_pinned
+
+    def keep_root(self, lock: Path) -> None:
+        """Keep what a lock file names from `gc`, while the file is there.
+
+        Raises:
+            OSError: it cannot be read.
+            CacheUnwritableError, DiskFullError: the cache or the disk refuses.
+        """
+        root = Root.of(lock.resolve())
+        self._write(root_of(self.root, root.lock), root.dump())
+
     def keep_index(self, digest: Digest, content: bytes) -> None:
         """Keep where the tensors of a file lie; raises as `commit`."""
         self._write(index_in(self.root, digest), content)
@@ -291,7 +334,7 @@ class Store(CacheReader):
             with refusals(place):
                 write(temporary)
                 seal(temporary)
-                place.parent.mkdir(exist_ok=True)
+                make_folder(place.parent)
                 temporary.replace(place)
         finally:
             temporary.unlink(missing_ok=True)
@@ -306,7 +349,7 @@ class Store(CacheReader):
 
     def _place(self, partial: Incoming, blob: Path) -> None:
         with refusals(blob, partial.size_bytes):
-            blob.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(blob.parent)
             memo = Memo.of(partial.path.stat())  # another name keeps size, time and inode
             try:
                 os.link(partial.path, blob)  # the partial stays, to be placed again if need be
@@ -334,6 +377,7 @@ class Store(CacheReader):
         if entry is None:
             raise self._not_removable(ref)
         self._unlink(path)
+        self._unlink(pin_of(self.root, ref))
         return 0 if self._is_used(entry.digest) else self._delete(entry.path, entry.digest)
 
     def _not_removable(self, ref: str) -> NotCachedError | CacheUnwritableError:
@@ -362,6 +406,10 @@ class Store(CacheReader):
                 return 0 if self._is_used(digest) else self._delete(item.path, digest)
             case "partial" if not is_left(item.path):
                 return 0
+            case "weights" | "converted" if item.is_used:
+                return 0
+            case "weights":
+                return self._evict(item)
         taken = self._taken(item.path)
         with refusals(item.path):
             if taken and taken.is_dir() and not taken.is_symlink():
@@ -369,6 +417,26 @@ class Store(CacheReader):
             elif taken:
                 taken.unlink()
         return item.size_bytes if taken else 0
+
+    def _evict(self, item: Rubbish) -> int:
+        """Forget a ref, and delete its file unless another ref has it; but not when it was used meanwhile.
+
+        A load notes its use before it opens the file (`use`). It either did so before the record was taken
+        away, which is seen here, or it finds the record gone, and fetches.
+        """
+        try:
+            entry = read_entry(item.path, self.root)
+        except CacheDamagedError:
+            return 0
+        taken = self._taken(item.path) if entry else None
+        if entry is None or taken is None:
+            return 0
+        with refusals(item.path):
+            if taken.stat().st_mtime != item.changed or is_there(pin_of(self.root, entry.ref)):
+                _put_back(taken, item.path)
+                return 0
+            taken.unlink()
+        return 0 if self._is_used(entry.digest) else self._delete(entry.path, entry.digest)
 
     def _delete(self, blob: Path, digest: Digest) -> int:
         """Take the blob away, look whether it was committed again meanwhile, and only then delete it."""
@@ -421,7 +489,7 @@ class Store(CacheReader):
             raise CacheUnwritableError(str(path), "it lies in a read-only layer")
         moved = self._own / "bad" / f"{path.name}.{unique_name()}"
         with refusals(path):
-            moved.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(moved.parent)
             path.replace(moved)
         return moved
 
@@ -443,7 +511,21 @@ class Store(CacheReader):
     def _prepare(self) -> None:
         """Make the cache, which nothing does before the first write."""
         with refusals(self.root):
-            (self._own / "partial").mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(parents=True, exist_ok=True)  # its modes are its owner's to choose
+            make_folder(self._own)
+            make_folder(self._own / "partial")
             tag = self.root / "CACHEDIR.TAG"
             if not tag.exists():
                 write_whole(tag, _TAG, self._own / "partial")
+
+
+def _put_back(taken: Path, path: Path) -> None:
+    """Give a file its name again, unless there is a newer one."""
+    try:
+        os.link(taken, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without second names
+        taken.replace(path)
+        return
+    taken.unlink()

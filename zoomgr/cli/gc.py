@@ -10,6 +10,7 @@ import click
 from zoomgr.cli.plain import plain
 from zoomgr.cli.run import Run, verb
 from zoomgr.cli.shown import size
+from zoomgr.cli.sizes import Age, Size
 from zoomgr.errors import ZoomgrError
 
 if TYPE_CHECKING:
@@ -18,21 +19,26 @@ if TYPE_CHECKING:
 
 @verb
 @click.option("--dry-run", is_flag=True, help="Only show it.")
-def command(run: Run, dry_run: bool) -> None:
+@click.option("--max-size", type=Size(), metavar="SIZE", help="Weights may take so much, e.g. 50G.")
+@click.option("--unused", type=Age(), metavar="AGE", help="Weights not used for so long go, e.g. 90d.")
+def command(run: Run, dry_run: bool, max_size: int | None, unused: float | None) -> None:
     """Remove broken-off downloads, files that no reference means, converted copies, what `verify` set aside.
 
     A download that a process works on stays. One that was broken off could be continued: `pull` does that.
+
+    With --max-size or --unused also weights, the least recently used first. What is pinned, named by a lock
+    file that was used here, in use, or of your own stays.
     """
-    items = run.zoo.rubbish()
+    items = run.zoo.rubbish(max_bytes=max_size, unused_s=unused)
     errors: list[ZoomgrError] = []
     freed = [0 if dry_run else _swept(run, item, errors) for item in items]
     data: list[dict[str, Any]] = [
-        {**plain(item), "freed_bytes": count} for item, count in zip(items, freed, strict=True)
+        {**plain(item), "freed_bytes": count} for item, count in zip(items, freed, strict=True) if run.as_json
     ]
     rows = (
         (
             item.kind,
-            "in use" if item.is_used else "",
+            _stays(item),
             size(item.size_bytes),
             datetime.fromtimestamp(item.changed, UTC).isoformat(timespec="seconds"),
             item.what,
@@ -49,6 +55,12 @@ def command(run: Run, dry_run: bool) -> None:
     if errors:
         run.note_further(errors[1:])
         raise errors[0]
+
+
+def _stays(item: Rubbish) -> str:
+    if not item.is_used:
+        return ""
+    return "stays" if item.kind == "weights" else "in use"
 
 
 def _swept(run: Run, item: Rubbish, errors: list[ZoomgrError]) -> int:
