@@ -163,14 +163,14 @@ class Zoo:
         from zoomgr.cache.evict import Limits
         from zoomgr.cache.gc import find_rubbish
 
-        return tuple(find_rubbish(self.store.root))
+        limited = max_bytes is not None or unused_s is not None
+        with no_collection():
+            limits = Limits(max_bytes, unused_s) if limited else None
+            return tuple(find_rubbish(self.store.root, limits=limits))
 
     def sweep(self, item: Rubbish) -> int:
         """Remove it, unless somebody needs it by now; the bytes that became free."""
         return self.store.sweep(item)
-
-    def path(self, ref: Ref) -> Path:
-        """Where the weights lie in the cache; fetches and hashes nothing.
 
     def pin(self, ref: Ref) -> None:
         """Keep weights from `gc`, until they are unpinned or removed.
@@ -197,6 +197,9 @@ class Zoo:
 
         with no_collection():
             return tuple(usage(self.store))
+
+    def path(self, ref: Ref) -> Path:
+        """Where the weights lie in the cache; fetches and hashes nothing.
 
         Raises:
             NotCachedError: they are not there.
