@@ -223,6 +223,12 @@ class PluginHost:
         """
         return self._required(self.adapters, name, UnknownAdapterError)
 
+    def provider_of(self, adapter: str) -> tuple[str, str]:
+        """Name and version of the distribution that an adapter is of; empty when nobody provides it."""
+        _ = self.adapters  # asks the plugins
+        providers = (plugin.info for plugin in self._plugins if f"adapter {adapter}" in plugin.provides)
+        return next(((info.dist, info.version) for info in providers), ("", ""))
+
     def plugins(self) -> tuple[PluginInfo, ...]:
         """All plugins with what became of them, after asking each for everything it provides."""
         kinds = (self.sources, self.locators, self.transports, self.families, self.adapters, self.formats)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _DOT = r"\s*\.\s*"
 
 
+@lru_cache(maxsize=256)
 def line_of(text: str, table: str, key: str) -> int:
     """The line, from 1, where a TOML text speaks of a table's key; 0 when it is not found.
 

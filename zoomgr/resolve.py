@@ -18,6 +18,7 @@ from zoomgr.errors import (
     close_matches,
 )
 from zoomgr.host import PluginHost
+from zoomgr.lockfile import Lock, LockEntry
 from zoomgr.records import ModelCard, ModelRef
 from zoomgr.registry import SOURCE, Registry
 
@@ -46,25 +47,33 @@ class OwnWeights(Protocol):
 
 
 class Resolver:
-    """Names -> cards, over the registries, every source's catalogue, and weights of one's own."""
+    """Names -> cards, over the lock, the registries, every source's catalogue, and weights of one's own."""
 
-    def __init__(self, host: PluginHost, registry: Registry, own: OwnWeights) -> None:
+    def __init__(
+        self, host: PluginHost, registry: Registry, own: OwnWeights, lock: Lock | None = None
+    ) -> None:
         self._host = host
         self._registry = registry
         self._own = own
+        self._lock = lock or Lock()
         self._checked: set[str] = set()
 
     def resolve(self, text: Ref) -> ModelCard:
         """The card that a reference means, complete and with its pin; a card means itself.
 
+        What is locked is what the lock says, whatever catalogues say now; a card given gets its digest.
+
         Raises:
+            LockDiffersError: a pin, or the reference itself, demands another file than the lock.
             InvalidRefError: the text is no reference.
             NotFoundError: nothing has the name, the tag or the source; or several files match a glob.
             PluginError: the plugin that would know is broken, or clashes with another.
         """
         if isinstance(text, ModelCard):
-            return text
+            return self._lock.promising(text)
         ref = _parsed(text)
+        if not ref.scheme and (entry := self._lock.find(str(ref))):
+            return self._locked(entry)
         ref = self._registry.aliases.get(ref.name, ref) if not ref.source and not ref.tag else ref
         if ref.scheme:
             return self._pinned(self._host.get_locator(ref.scheme).locate(ref))
@@ -218,7 +227,14 @@ class Resolver:
             params=own.params,
         )
 
+    def _locked(self, entry: LockEntry) -> ModelCard:
+        self._lock.check(entry.ref, self._registry.pins.get(entry.ref), "[pins] of the registry")
+        return self._lock.card_of(entry)
+
     def _pinned(self, card: ModelCard) -> ModelCard:
+        if entry := self._lock.entries.get(str(card.ref)):
+            locked = self._locked(entry)
+            return self._lock.located(card, locked) if card.ref.scheme else locked
         self._check_pins(SOURCE)
         self._check_pins(card.ref.source)
         pin = self._registry.pins.get(str(card.ref))

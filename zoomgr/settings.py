@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from zoomgr.errors import InvalidSettingError, reason_of, redacted
 _RATE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)([KMG]?)", re.IGNORECASE)
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _RETRIES = 4
+LOCK_FILENAME = "zoo.lock"
+"""What a project's lock is called, where `find_lock` looks for one."""
 _MOST_DIGITS = 9  # of a count; Python itself refuses to read one of thousands
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _TRUE = frozenset({"1", "true", "yes", "on"})
@@ -39,6 +42,7 @@ class Settings:
         trusted_keys: public keys, one of which must have signed a bundle; when there are none, any will do
             ($ZOOMGR_TRUSTED_KEYS, os.pathsep between).
         disabled_plugins: names of entry points not to load ($ZOOMGR_DISABLE_PLUGINS, commas between).
+        lock_file: what the project has locked ($ZOOMGR_LOCK, else what `find_lock` finds); None for nothing.
     """
 
     cache_dir: Path
@@ -50,6 +54,7 @@ class Settings:
     mirrors: tuple[str, ...] = ()
     trusted_keys: tuple[Path, ...] = ()
     disabled_plugins: frozenset[str] = frozenset()
+    lock_file: Path | None = None
 
     @classmethod
     def from_environment(
@@ -78,7 +83,42 @@ class Settings:
             disabled_plugins=frozenset(
                 name.strip() for name in environ.get("ZOOMGR_DISABLE_PLUGINS", "").split(",") if name.strip()
             ),
+            lock_file=_lock_file(environ),
         )
+
+
+def find_lock(start: Path, home: Path | None) -> Path | None:
+    """The `zoo.lock` that holds in a folder: its own, else the nearest above it; None when there is none.
+
+    The root of a repository is the last that is looked at. A home folder is not, for what lies there was not
+    meant for all that is below it; nor is a folder that everybody may write to, such as /tmp, for others
+    could lay a lock there. That holds for the folders above: who works in one knows what lies in it.
+
+    Args:
+        start: absolute.
+        home: of the user; None when there is none.
+    """
+    try:
+        for folder in (start, *start.parents):
+            if folder != start and (folder == home or folder.stat().st_mode & stat.S_IWOTH):
+                return None
+            if (folder / LOCK_FILENAME).is_file():
+                return folder / LOCK_FILENAME
+            if (folder / ".git").exists():  # a file, in a worktree
+                return None
+    except OSError:  # closed to this user
+        return None
+    return None
+
+
+def _lock_file(environ: Mapping[str, str]) -> Path | None:
+    name = "ZOOMGR_LOCK"
+    if text := environ.get(name):
+        return _home_put_in(name, text).absolute()
+    try:
+        return find_lock(Path.cwd(), Path.home())
+    except (OSError, RuntimeError):  # the working folder was removed, or there is no home
+        return None
 
 
 def _cache_dir(environ: Mapping[str, str], option: Path | str | None) -> Path:

@@ -26,6 +26,7 @@ from zoomgr.errors import (
 )
 from zoomgr.gate import OWN_FILES, Gate
 from zoomgr.host import PluginHost
+from zoomgr.lockfile import Lock
 from zoomgr.records import Artifact, CacheEntry, Digest, ModelCard, ModelRef
 from zoomgr.registry import Registry
 from zoomgr.resolve import OWN, Ref, Resolver
@@ -48,6 +49,7 @@ class Supply:
         host: transports.
         store: where files are kept.
         resolver: knows where else there are weights.
+        lock: what the project has locked.
         gate: refuses what the policy forbids.
         progress: shown while bytes arrive.
         note: is told what a user should know.
@@ -60,6 +62,7 @@ class Supply:
         host: PluginHost,
         store: Store,
         resolver: Resolver,
+        lock: Lock,
         gate: Gate,
         progress: Progress,
         note: Callable[[str], None],
@@ -69,17 +72,25 @@ class Supply:
         self._host = host
         self._store = store
         self._resolver = resolver
+        self._lock = lock
         self._gate = gate
         self._progress = progress
         self._note = note
         self._throttle = Throttle(settings.limit_rate)
+        self._not_locked: set[str] = set()
 
     def file(self, card: ModelCard) -> tuple[Path, Digest | None]:
         """The proven file of a card: a blob, fetched if need be; or a local file in its place.
 
         A local file is read where it lies (docs/adr/0002); it is hashed when something promises its digest.
+
+        Raises:
+            LockDiffersError: the cache has another file under this name than the project has locked; `pull`
+                brings the right one.
         """
         self._gate.check_card(card)
+        self._check_lock(str(card.ref))
+        self._note_not_locked(card)
         if card.ref.scheme == "path" and card.artifact:
             self._gate.check_file(str(card.ref), Path(card.ref.name))
             return _local_file(Path(card.ref.name), card.artifact)
@@ -94,6 +105,7 @@ class Supply:
             stop: set when nobody wants it any more.
         """
         self._gate.check_card(card)
+        self._note_not_locked(card)
         try:
             entry = self._cached(card)
         except BlobAlteredError:  # to pull is to ask for the right file again; `wanted` knows which it was
@@ -122,6 +134,18 @@ class Supply:
         stop = Event()
         return in_threads(lambda card: self.pull(card, stop), cards, jobs=jobs, stop=stop)
 
+    def _check_lock(self, ref: str) -> None:
+        if ref in self._lock.entries:
+            self._lock.check(ref, self._store.recorded(ref), f"in the cache {self._store.root}")
+
+    def _note_not_locked(self, card: ModelCard) -> None:
+        """Say once of weights that a project with a lock uses them without."""
+        ref = str(card.ref)
+        is_locked = not self._lock.path or ref in self._lock.entries
+        if not is_locked and card.ref.scheme not in OWN_FILES and ref not in self._not_locked:
+            self._not_locked.add(ref)
+            self._note(f"{ref} is not in {self._lock.path}; zoomgr lock {ref} adds it")
+
     def wanted(self, card: ModelCard) -> Wanted:
         """A card with its file, and the digest that this must have.
 
@@ -136,7 +160,8 @@ class Supply:
         if card.artifact is None:
             raise NoWeightsError(str(card.ref), self._resolver.elsewhere(card))
         artifact, recorded = card.artifact, self._store.recorded(str(card.ref))
-        holds = recorded and (artifact.digest is None or artifact.digest.matches(recorded))
+        promised = artifact.digest
+        holds = recorded and (promised is None or (promised.is_weak and promised.matches(recorded)))
         if holds and card.ref.scheme not in OWN_FILES:
             artifact = replace(artifact, digest=recorded, promised_by="what was recorded at the first fetch")
         return Wanted(card, artifact)

@@ -23,6 +23,7 @@ from zoomgr.garbage import no_collection
 from zoomgr.gate import Gate
 from zoomgr.hookspecs import Options
 from zoomgr.host import PluginHost
+from zoomgr.lockfile import Lock, read_lock
 from zoomgr.records import (
     CacheEntry,
     Digest,
@@ -85,7 +86,9 @@ class Zoo:
             Options(self.settings.offline, self.store.remember, self._token),
             disabled=self.settings.disabled_plugins,
         )
-        self._resolver = Resolver(self.host, self.registry, self.store.own_cards)
+        lock_file = self.settings.lock_file
+        self.lock = read_lock(lock_file) if lock_file else Lock()
+        self._resolver = Resolver(self.host, self.registry, self.store.own_cards, self.lock)
         self._gate = Gate(self.registry.policy, self.host)
         self._note = note
         self._progress = progress or SilentProgress()
@@ -95,6 +98,7 @@ class Zoo:
             self.host,
             self.store,
             self._resolver,
+            self.lock,
             self._gate,
             self._progress,
             note,
@@ -203,11 +207,13 @@ class Zoo:
 
         Raises:
             NotCachedError: they are not there.
+            LockDiffersError: the project has locked others.
         """
         name = str(self.resolve(ref).ref)
         entry = self.store.find(name)
         if entry is None:
             raise NotCachedError(name)
+        self.lock.check(name, entry.digest, str(entry.path))
         return entry.path
 
     def held(self, ref: Ref) -> CacheEntry | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from zoomgr.progress import Bars, Silence
+    from zoomgr.settings import Settings
     from zoomgr.zoo import Zoo
 
 _T = TypeVar("_T")
@@ -53,18 +54,23 @@ class Run:
         return bars_on_a_terminal(quiet=self.quiet)
 
     @functools.cached_property
-    def zoo(self) -> Zoo:
-        """The Zoo that the options and the environment describe."""
+    def settings(self) -> Settings:
+        """As the options and the environment say; a verb may change them before it asks for the Zoo."""
         from zoomgr.settings import Settings
-        from zoomgr.zoo import Zoo
 
-        settings = Settings.from_environment(
+        return Settings.from_environment(
             cache_dir=self.cache,
             registry=self.registry,
             offline=self.offline,
             limit_rate=self.limit_rate,
         )
-        return Zoo(settings, progress=self.progress, note=self.note)
+
+    @functools.cached_property
+    def zoo(self) -> Zoo:
+        """The Zoo of the settings."""
+        from zoomgr.zoo import Zoo
+
+        return Zoo(self.settings, progress=self.progress, note=self.note)
 
     def site_hints(self, error: ZoomgrError) -> tuple[str, ...]:
         """What plugins add to an error; nothing when there never was a Zoo (a corrupt registry.toml)."""

@@ -23,11 +23,10 @@ Equal locks are equal bytes: tables are sorted by reference, and what has its de
 """
 
 from zoomgr.lockfile.reading import locked_refs, parse_lock, read_lock
-from zoomgr.lockfile.record import FILENAME, Lock, LockEntry
+from zoomgr.lockfile.record import Lock, LockEntry
 from zoomgr.lockfile.writing import dump_lock, write_lock
 
 __all__ = [
-    "FILENAME",
     "Lock",
     "LockEntry",
     "dump_lock",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from zoomgr.errors import LockDiffersError
 from zoomgr.lines import line_of
 from zoomgr.records import Artifact, Digest, ModelCard, ModelRef
 
-FILENAME = "zoo.lock"
 VERSION = 1
 
 
@@ -84,6 +83,27 @@ class Lock:
     def card_of(self, entry: LockEntry) -> ModelCard:
         """The card of an entry; whose digest this lock promises."""
         return entry.card.with_digest(entry.digest, self.place_of(entry.ref))
+
+    def promising(self, card: ModelCard) -> ModelCard:
+        """A card from elsewhere, with the digest that is locked; as it is when it is not locked."""
+        entry = self.entries.get(str(card.ref))
+        return card.with_digest(entry.digest, self.place_of(entry.ref)) if entry else card
+
+    def located(self, card: ModelCard, locked: ModelCard) -> ModelCard:
+        """The locked card of a location; its first URL is the one that was written, with its credentials.
+
+        Args:
+            card: as the location alone tells it.
+            locked: as of `card_of`.
+
+        Raises:
+            LockDiffersError: the location promises another file.
+        """
+        if card.artifact is None or locked.artifact is None:
+            return locked
+        self.check(str(card.ref), card.artifact.digest, card.artifact.promised_by)
+        urls = tuple(dict.fromkeys((*card.artifact.urls, *locked.artifact.urls)))
+        return replace(locked, artifact=replace(locked.artifact, urls=urls))
 
     def check(self, ref: str, found: Digest | None, found_in: str) -> None:
         """Nothing, when weights are the ones that are locked, or are not locked.
