@@ -42,6 +42,12 @@ def test_the_wheel_has_the_data_and_none_of_the_tests(wheel: Path) -> None:
         "zoomgr/registry.toml",
         "zoomgr/py.typed",
         "zoomgr/look/labels/imagenet-1k.txt",
+        "zoomgr/airgap/licence_texts/mit.txt",
+        *(f"zoomgr/airgap/page/templates/{name}.html" for name in ("page", "line", "index", "model")),
+        *(
+            f"zoomgr/airgap/page/assets/{name}"
+            for name in ("catalogue.css", "catalogue.js", "copy.js", "icon.svg")
+        ),
         "zoomgr_torchvision/catalogue.json",
         *(f"zoomgr_{zoo}/catalogue.json" for zoo in ("timm", "cadene", "gluon", "resnest")),
     } <= names
