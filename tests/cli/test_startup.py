@@ -50,6 +50,9 @@ print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
         ("show", "vgg16"),
         ("show", "hf://timm/resnet10t.c3_in1k"),
         ("verify",),
+        ("gc", "--unused", "90d"),
+        ("pin", "--list"),
+        ("du",),
         ("adopt", "--dry-run"),
         ("inventory",),
         ("expose", "torch-hub", "--to", "exposed"),
@@ -72,6 +75,17 @@ def test_pull_path_and_rm_import_no_torch(monkeypatch: pytest.MonkeyPatch) -> No
 
     for verb in ("pull", "path", "rm"):
         assert set() == heavy_modules_after(verb, "acme/tiny")
+
+
+@pytest.mark.usefixtures("acme")
+def test_lock_and_sync_import_no_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nor does reading scripts."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "data" / "acme"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").write_text("import zoomgr\nzoomgr.load('acme/tiny')\n")
+
+    assert heavy_modules_after("lock", "--from", "train.py") <= {"rich"}  # which draws what was fetched
+    assert heavy_modules_after("sync", "--frozen") <= {"rich"}
 
 
 @pytest.mark.usefixtures("acme")

@@ -115,7 +115,7 @@ def _weights(
             stays = f"named by {locks[digest.hex]}"
         elif digest.hex in mapped or now - used_at < RECENT_S:
             stays = "in use, or used a short while ago"
-        elif names & own and group[0].url.startswith("file:"):
+        elif any(file_name(entry.ref) in own and entry.url.startswith("file:") for entry in group):
             stays = "weights of your own, which may be nowhere else"
         refs = tuple(sorted(entry.ref for entry in group))
         yield Weights(digest, refs, group[0].size_bytes, used_at, stays)
