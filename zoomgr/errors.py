@@ -25,6 +25,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 SHOWN = 8
 """How many names an error lists before it says how many more there are."""
+_STEP = 1024
 
 
 def redacted(url: str) -> str:
@@ -71,6 +72,14 @@ def listed(names: tuple[str, ...]) -> str:
 def counted(names: tuple[str, ...]) -> str:
     """How many, and the first of them; empty for none."""
     return f"{len(names)}: {listed(names)}" if names else ""
+
+
+def sized(size_bytes: int) -> str:
+    """Bytes for people, in binary units."""
+    if size_bytes < _STEP:
+        return f"{size_bytes} B"
+    power = min(3, (size_bytes.bit_length() - 1) // 10)
+    return f"{size_bytes / _STEP**power:.1f} {'BKMG'[power]}iB"
 
 
 def did_you_mean(close: tuple[str, ...]) -> str:

@@ -4,6 +4,7 @@ index.py    what a bundle or a mirror holds: its entries with their cards, as JS
 licences.py texts of the licences that the catalogues use
 scripts/    which weights scripts ask for, by their syntax trees
 bundle/     what is carried over by hand: a tar of index, cards, licences and blobs, made and taken in
+doctor/     whether a node is ready: what it would miss, and what would mend each
 expose/     cached weights where torch hub and huggingface_hub look for theirs, by links
 page/       the catalogue page of a mirror, for people: search, filters, a page for each model
 """

@@ -29,6 +29,7 @@ VERBS = {
     "pin": "keep weights from gc",
     "du": "show what takes how much room in the cache",
     "expose": "lay out cached weights for torch hub or Hugging Face, so that unchanged code finds them",
+    "doctor": "say what this node would miss, and what mends it",
     "export": "write weights to a bundle, to be carried to where no internet is",
     "import": "prove a bundle, and take its weights into the cache",
     "inventory": "tell what the cache has, for `export --since`",
@@ -72,8 +73,8 @@ class Verbs(click.Group):
 def cli() -> None:
     """Find pretrained vision models by name, prove their bytes, load them into the network you want.
 
-    Exit codes: 0 done, 1 of `diff`: they differ, 2 usage or configuration, 3 unknown or ambiguous name,
-    4 integrity, 5 network or offline, 6 cannot adapt, 7 plugin, 8 cache or disk.
+    Exit codes: 0 done, 1 of `diff`: they differ, of `doctor`: not ready, 2 usage or configuration, 3 unknown
+    or ambiguous name, 4 integrity, 5 network or offline, 6 cannot adapt, 7 plugin, 8 cache or disk.
     """
 
 

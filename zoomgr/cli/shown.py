@@ -8,23 +8,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoomgr.errors import printable
+from zoomgr.errors import printable, sized
 
 if TYPE_CHECKING:  # `--help` needs no records
     from zoomgr.records import Digest, ModelCard
 
-_STEP = 1024
 _SHOWN_DIGITS = 12
 
 
 def size(count: int | None) -> str:
-    """Bytes for people, in binary units; empty when unknown."""
-    if count is None:
-        return ""
-    if count < _STEP:
-        return f"{count} B"
-    power = min(3, (count.bit_length() - 1) // 10)
-    return f"{count / _STEP**power:.1f} {'BKMG'[power]}iB"
+    """Bytes for people; empty when unknown."""
+    return "" if count is None else sized(count)
 
 
 def millions(count: int | None) -> str:

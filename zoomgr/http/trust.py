@@ -16,7 +16,8 @@ from zoomgr.errors import InvalidSettingError
 if TYPE_CHECKING:
     from requests.adapters import HTTPAdapter
 
-_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+"""What may name a file of authorities; the first that is set does."""
 _CONNECTIONS = 64  # kept open to one host; urllib3 warns on stderr when it has to close one
 
 
@@ -31,7 +32,7 @@ def authorities(environ: Mapping[str, str], ca_file: str) -> str | bool:
         InvalidSettingError: what is named is not there; to ask without it would be to trust others.
     """
     named = [("the file of certificate authorities", ca_file)]
-    named += [(name, environ.get(name, "")) for name in _CA_VARIABLES]
+    named += [(name, environ.get(name, "")) for name in CA_VARIABLES]
     for name, path in named:
         if path and not Path(path).exists():
             raise InvalidSettingError(name, path, "there is no such file", "give the path of a PEM file")
