@@ -613,7 +613,7 @@ class LockDiffersError(IntegrityError):
         yield "found", f"{self.found} ({self.found_in})"
 
     def hint(self) -> str:
-        return f"zoomgr sync brings what is locked; zoomgr rm {self.ref} and zoomgr lock take another file"
+        return "zoomgr sync brings what is locked; take it out of the lock to lock the other file"
 
 
 class NotWeightsError(IntegrityError):

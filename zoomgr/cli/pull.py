@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 
 import click
@@ -33,11 +33,17 @@ def command(run: Run, refs: tuple[str, ...], jobs: int, limit_rate: str | None) 
     cards = {(card.ref, card.artifact): (ref, card) for ref, card in found}
     for ref, card in cards.values():
         say_who_won(run, ref, card)
-    with closing(_pulled(run, [card for _, card in cards.values()], jobs)) as entries:
-        run.emit_each(entries, line)
+    with closing(pulled(run, [card for _, card in cards.values()], jobs)) as entries:
+        run.emit_each(_explained(run, entries), line)
 
 
-def _pulled(run: Run, cards: Sequence[ModelCard], jobs: int) -> Generator[CacheEntry, None, None]:
+def _explained(run: Run, entries: Iterable[CacheEntry]) -> Iterator[CacheEntry]:
+    for entry in entries:
+        say_how_proven(run, entry)
+        yield entry
+
+
+def pulled(run: Run, cards: Sequence[ModelCard], jobs: int) -> Generator[CacheEntry, None, None]:
     """Each that came; then the first of the errors, after a note for each further one."""
     errors: list[ZoomgrError] = []
     with closing(_pulling(run, cards, jobs)) as pulling:  # an early end stops what is on its way
@@ -47,7 +53,6 @@ def _pulled(run: Run, cards: Sequence[ModelCard], jobs: int) -> Generator[CacheE
             except ZoomgrError as error:
                 errors.append(error)
             else:
-                say_how_proven(run, entry)
                 yield entry
     run.note_further(errors[1:])
     if errors:
