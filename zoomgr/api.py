@@ -124,6 +124,7 @@ if TYPE_CHECKING:
     from zoomgr.checkpoint.objects import Call, Global
     from zoomgr.checkpoint.record import Saved
     from zoomgr.http import HttpBody, HttpClient, http_answer, open_http
+    from zoomgr.http.hops import may_carry_token
     from zoomgr.stores import new_client, store_faults
 
 __all__ = [
@@ -234,6 +235,7 @@ __all__ = [
     "described_pickle",
     "hookimpl",
     "http_answer",
+    "may_carry_token",
     "new_client",
     "open_http",
     "plain_url",
@@ -257,6 +259,7 @@ _LATER = {
     "Saved": "zoomgr.checkpoint.record",
     "described_pickle": "zoomgr.checkpoint.foreign",
     "http_answer": "zoomgr.http",
+    "may_carry_token": "zoomgr.http.hops",
     "new_client": "zoomgr.stores",
     "open_http": "zoomgr.http",
     "store_faults": "zoomgr.stores",

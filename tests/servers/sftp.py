@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -64,11 +65,36 @@ class _Files(paramiko.SFTPServerInterface):  # type: ignore[misc] # [as above]
     def open(self, path: str, flags: int, attr: Any) -> Any:
         def opened(real: Path) -> Any:
             handle = paramiko.SFTPHandle(flags)
-            handle.readfile = real.open("rb")
+            if flags & (os.O_WRONLY | os.O_RDWR):
+                handle.writefile = real.open("wb")
+            else:
+                handle.readfile = real.open("rb")
             handle.stat = lambda: paramiko.SFTPAttributes.from_stat(real.stat())
             return handle
 
         return self._answer(path, opened)
+
+    def list_folder(self, path: str) -> Any:
+        def listed(real: Path) -> Any:
+            return [paramiko.SFTPAttributes.from_stat(each.stat(), each.name) for each in real.iterdir()]
+
+        return self._answer(path, listed)
+
+    def mkdir(self, path: str, attr: Any) -> Any:
+        return self._done(path, lambda real: real.mkdir())
+
+    def remove(self, path: str) -> Any:
+        return self._done(path, lambda real: real.unlink())
+
+    def posix_rename(self, oldpath: str, newpath: str) -> Any:
+        return self._done(oldpath, lambda real: real.replace(self._folder / newpath.lstrip("/")))
+
+    def _done(self, path: str, act: Any) -> Any:
+        def acted(real: Path) -> Any:
+            act(real)
+            return paramiko.SFTP_OK
+
+        return self._answer(path, acted)
 
 
 @contextmanager
