@@ -99,13 +99,11 @@ for item in items:
 
 
 def filled(store: Store, count: int) -> dict[str, CacheEntry]:
-    """Weights, two of every three with a second name, some of them pinned; none was used for long."""
+    """Weights, of which three names each mean one file, some pinned; none was used for long."""
     entries = {}
     for number in range(count):
         ref = f"net{number}"
-        entries[ref] = put(
-            store, ref, f"weights {number - number % 3 if number % 3 else number}".encode() * 50
-        )
+        entries[ref] = put(store, ref, f"weights {number // 3}".encode() * 50)
     for number in range(0, count, 7):
         store.pin(f"net{number}")
     age(store)

@@ -58,6 +58,11 @@ sys.stdin.read(1)
 print(fetcher.fetch(Artifact((url,), "x.pth", digest=promised), ref="x", license="").digest, flush=True)
 """
 LYING_FLOCK = "import fcntl\nfcntl.flock = lambda *_: None\n"
+NO_FLOCK = """
+import errno, fcntl
+def refuse(*_): raise OSError(errno.ENOLCK, "No locks available")
+fcntl.flock = fcntl.lockf = refuse
+"""
 
 
 def start(server: Nginx, root: Path, digest: str = "", *, parts: bool = False, program: str = PULL) -> Puller:
@@ -165,10 +170,11 @@ def test_thirty_two_processes_make_one_download(nginx: Nginx, tmp_path: Path) ->
     assert len(nginx.requests()) == 1
 
 
-def test_where_locks_lie_the_bytes_are_right_all_the_same(nginx: Nginx, tmp_path: Path) -> None:
-    """`flock` succeeds for everybody: the file may come several times, each process has the right one."""
+@pytest.mark.parametrize("flock", [LYING_FLOCK, NO_FLOCK], ids=["lying", "none"])
+def test_where_locks_lie_the_bytes_are_right_all_the_same(nginx: Nginx, tmp_path: Path, flock: str) -> None:
+    """`flock` succeeds for everybody, or nobody: each process has the right file, which may come often."""
     digest = publish(nginx, 16 << 20)
-    pullers = [start(nginx, tmp_path / "cache", program=LYING_FLOCK + PULL) for _ in range(8)]
+    pullers = [start(nginx, tmp_path / "cache", program=flock + PULL) for _ in range(8)]
     for puller in pullers:
         puller.wait_until_ready()
     for puller in pullers:

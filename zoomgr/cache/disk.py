@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from zoomgr.cache.modes import make_folder, share_record
 from zoomgr.cache.owner import owned_name
 from zoomgr.errors import CacheUnwritableError, DiskFullError, reason_of
 from zoomgr.records import Digest
@@ -71,8 +70,7 @@ def write_whole(path: Path, content: bytes, scratch: Path) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        share_record(temporary)
-        make_folder(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

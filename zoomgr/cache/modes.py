@@ -34,16 +34,15 @@ def make_folder(folder: Path) -> None:
 
 
 def share_record(path: Path) -> None:
-    """Let all users of a shared cache write a record, to note a use; raises as `make_folder`."""
+    """Let all users of a shared cache write a record, to note a use."""
     _give(path, _RECORD)
 
 
 def _give(path: Path, mode: int) -> None:
-    parent = path.parent.stat()
-    if not parent.st_mode & stat.S_IWGRP:
-        return
-    found = path.stat()
-    with suppress(OSError):  # another user's, who has done it, or has not meant it
+    with suppress(OSError):  # gone meanwhile; or another user's, who has done it, or has not meant it
+        parent, found = path.parent.stat(), path.stat()
+        if not parent.st_mode & stat.S_IWGRP:
+            return
         if found.st_gid != parent.st_gid:
             os.chown(path, -1, parent.st_gid)
         if stat.S_IMODE(found.st_mode) & mode != mode or found.st_gid != parent.st_gid:

@@ -40,7 +40,7 @@ from zoomgr.cache.disk import (
     write_whole,
 )
 from zoomgr.cache.link import Linked
-from zoomgr.cache.modes import is_shared, make_folder
+from zoomgr.cache.modes import is_shared, make_folder, share_record
 from zoomgr.cache.own import OwnCards
 from zoomgr.cache.owner import is_left
 from zoomgr.cache.reading import CacheReader, is_there
@@ -506,7 +506,9 @@ class Store(CacheReader):
     def _write(self, path: Path, content: bytes) -> None:
         self._prepare()
         with refusals(path, len(content)):
+            make_folder(path.parent)
             write_whole(path, content, self._own / "partial")
+            share_record(path)
 
     def _prepare(self) -> None:
         """Make the cache, which nothing does before the first write."""
@@ -517,6 +519,7 @@ class Store(CacheReader):
             tag = self.root / "CACHEDIR.TAG"
             if not tag.exists():
                 write_whole(tag, _TAG, self._own / "partial")
+                share_record(tag)
 
 
 def _put_back(taken: Path, path: Path) -> None:
