@@ -308,18 +308,21 @@ class Zoo:
             return adopter.named(self._supply.wanted(card) for card in named)
         return adopter.all_of(self._supply.wanted(card) for card in self.available() if card.artifact)
 
-    def verify(self, refs: Iterable[Ref] = (), *, repair: bool = False) -> Iterator[Verdict]:
-        """Hash cached files, all when none is named, and move altered ones aside; needs no network.
-
-        Args:
-            refs: which; when there are none, all.
-            repair: bring the right file of each bad or missing one again, from where `pull` finds it.
-        """
+    def verify(self, refs: Iterable[Ref] = ()) -> Iterator[Verdict]:
+        """Hash cached files, all when none is named, and move altered ones aside; needs no network."""
         wanted = [str(self.resolve(ref).ref) for ref in refs]
-        from zoomgr.cache.verify import repaired, verify
+        from zoomgr.cache.verify import verify
 
-        verdicts = verify(self.store, wanted or None)
-        return repaired(verdicts, lambda ref: self._supply.repair(self.resolve(ref))) if repair else verdicts
+        return verify(self.store, wanted or None)
+
+    def repaired(self, verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
+        """What `verify` said, after the right file of each altered or missing one was brought again.
+
+        From where `pull` finds it, unless the cache has it by now. What cannot be repaired says why.
+        """
+        from zoomgr.cache.verify import repaired
+
+        return repaired(verdicts, lambda ref: self._supply.repair(self.resolve(ref)))
 
     # -- reading ---------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cli.saying import Say
+from servers.caches import alter
 
 pytestmark = pytest.mark.usefixtures("acme")
 
@@ -129,3 +130,23 @@ def test_a_file_with_two_names_takes_its_room_once(zoomgr: Say, blob: Path, tmp_
 
     assert [weights["refs"] for weights in usage["weights"]] == [["acme/tiny@v1", "own/mine"]]
     assert usage["kinds"]["weights"] == usage["weights"][0]["size_bytes"]
+
+
+def test_verify_repairs_from_a_bundle(zoomgr: Say, blob: Path, tmp_path: Path) -> None:
+    """Without network, and nothing else of it; a bundle is opened only when something is bad."""
+    content = blob.read_bytes()
+    (tmp_path / "mine.acme").write_bytes(content)
+    zoomgr("add", tmp_path / "mine.acme", "--name", "mine")
+    bundle = tmp_path / "zoo.tar"
+    assert zoomgr("export", "tiny", "own/mine", "-o", bundle).code == 0
+    zoomgr("rm", "own/mine")
+    alter(blob)
+
+    told = zoomgr("verify", "--from", bundle, "--offline", "--json")
+
+    assert (told.code, [verdict["status"] for verdict in told.json]) == (0, ["repaired"])
+    assert [entry["ref"] for entry in zoomgr("list", "--cached", "--json").json] == ["acme/tiny@v1"]
+    assert blob.read_bytes() == content
+    assert zoomgr("verify", "--from", tmp_path / "none.tar").code == 0
+    alter(blob)
+    assert zoomgr("verify", "--from", tmp_path / "none.tar").code == 3

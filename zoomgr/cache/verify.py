@@ -34,7 +34,7 @@ class Verdict:
     Attributes:
         ref: the reference; the file name of its record where that cannot be read.
         status: "ok"; "altered", its blob is another file now; "missing", it has none; "damaged", the record
-            or the blob cannot be read; "repaired", the right file was brought again (`Zoo.verify`).
+            or the blob cannot be read; "repaired", the right file was brought again (`repaired`).
         detail: what was found, in a line; empty when ok.
         moved_to: where the bad file lies now; None when it was not moved (see `detail`).
     """

@@ -66,6 +66,7 @@ def import_bundle(
     path: Path,
     *,
     keys: Sequence[Ed25519PublicKey] = (),
+    only: Collection[str] | None = None,
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> Imported:
@@ -77,6 +78,7 @@ def import_bundle(
         zoo: has the cache.
         path: of the bundle, or of its first volume.
         keys: one of them must have signed it; when there are none, any bundle will do.
+        only: take no references but these, as far as it has them; None for all.
         dry_run: prove it, and add nothing.
         progress: shown while files are copied.
 
@@ -96,21 +98,22 @@ def import_bundle(
             problem = "none of the keys that are asked for has signed it" if signature else "it is not signed"
             raise UntrustedBundleError(source.name, problem)
         manifest = read_manifest(content, source.name)
-        cards = [card for entry in manifest.entries if (card := _unknown_card(zoo, entry, source.name))]
-        new = {entry.ref for entry in manifest.entries if zoo.store.find(entry.ref) is None}
+        asked = [entry for entry in manifest.entries if only is None or entry.ref in only]
+        cards = [card for entry in asked if (card := _unknown_card(zoo, entry, source.name))]
+        new = {entry.ref for entry in asked if zoo.store.find(entry.ref) is None}
         _prove_texts(manifest, members, source.name)
         with Rehearsal(zoo.store) if dry_run else Intake(zoo.store) as intake:
-            lacking = _lacking(manifest, new, zoo.store, intake)
+            lacking = _lacking(asked, new, zoo.store, intake)
             wanted_bytes = sum(
                 blob.size_bytes for digest, blob in manifest.blobs.items() if digest in lacking
             )
             intake.check_room(min(wanted_bytes, source.left_bytes))  # more than there is, cannot come
             _take(source, members, manifest, lacking, intake, progress or SilentProgress())
-            taken = [entry for entry in manifest.entries if entry.ref in new or entry.digest in lacking]
+            taken = [entry for entry in asked if entry.ref in new or entry.digest in lacking]
             intake.commit([_cached(entry, zoo.store) for entry in taken])
     for card in () if dry_run else cards:
         zoo.store.keep_card(card)
-    weights = (Taken(one.ref, one.digest, one.size_bytes, one.ref in new) for one in manifest.entries)
+    weights = (Taken(one.ref, one.digest, one.size_bytes, one.ref in new) for one in asked)
     return Imported(tuple(weights), signature is not None)
 
 
@@ -171,13 +174,13 @@ class Rehearsal:
 
 
 def _lacking(
-    manifest: Manifest, new: Collection[str], store: Store, intake: Intake | Rehearsal
+    asked: Sequence[IndexEntry], new: Collection[str], store: Store, intake: Intake | Rehearsal
 ) -> frozenset[Digest]:
     """Files that are nowhere here. What gets a new reference is held, so that nobody removes it meanwhile."""
-    held = {entry.digest for entry in manifest.entries if entry.ref in new}
+    held = {entry.digest for entry in asked if entry.ref in new}
     return frozenset(
         digest
-        for digest in manifest.blobs
+        for digest in dict.fromkeys(entry.digest for entry in asked)
         if not (intake.find(digest) if digest in held else store.proven(digest))
     )
 
