@@ -109,10 +109,40 @@ def test_a_script_says_what_it_needs(zoomgr: Say, tmp_path: Path) -> None:
 
     assert told.code == 1
     assert [
-        ("fail", f"{TINY} is not here ({script}:2 asks for it)"),
-        ("fail", f"acme/tyny: {script}:3 asks for it; no model is called 'acme/tyny'"),
+        ("fail", f"{TINY} is not here ({script}:2 asks zoomgr for it)"),
+        ("fail", f"acme/tyny: {script}:3 asks zoomgr for it; no model is called 'acme/tyny'"),
         ("warn", f"{script}:4: ref is not a constant: zoomgr.load(input())"),
     ] == [(item["mark"], item["what"]) for item in bad(told, "weights")]
+
+
+def test_what_a_script_asks_torchvision_and_timm_for_must_be_exposed(
+    zoomgr: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They do not look into the zoo; with what `expose` lays out, and its variables, the node is ready."""
+    url, hub = "torchvision/squeezenet1_1@imagenet1k_v1", "timm/lcnet_050@ra2_in1k"
+    entries = [put(Store(tmp_path / "cache"), ref, ref.encode()) for ref in (url, hub)]
+    pins = "\n".join(f'"{entry.ref}" = "{entry.digest.hex}"' for entry in entries)
+    (tmp_path / "registry.toml").write_text(f"version = 1\n[pins]\n{pins}\n")
+    monkeypatch.setenv("ZOOMGR_REGISTRY", str(tmp_path / "registry.toml"))
+    script = tmp_path / "train.py"
+    lines = ("import timm, torchvision", "torchvision.models.squeezenet1_1(weights='DEFAULT')")
+    script.write_text("\n".join((*lines, "timm.create_model('lcnet_050', pretrained=True)")))
+    arguments = ("doctor", "--offline", "--from", script, "--json")
+
+    before = zoomgr(*arguments)
+    for tool in ("torch-hub", "huggingface"):
+        for name, value in (
+            zoomgr("expose", tool, "--to", tmp_path / "homes", "--json").json["environment"].items()
+        ):
+            monkeypatch.setenv(name, value)
+    after = zoomgr(*arguments)
+
+    assert {
+        f"zoomgr expose torch-hub {url} --to DIR, and set what it prints",
+        f"zoomgr expose huggingface {hub} --to DIR, and set what it prints",
+    } == {item["mend"] for item in bad(before, "weights")}
+    assert f"{script}:2 asks torchvision for it, which looks in" in before.out
+    assert (before.code, after.code) == (1, 0)
 
 
 def test_another_file_than_the_locked_one_would_fail(zoomgr: Say, lock: Path, tmp_path: Path) -> None:

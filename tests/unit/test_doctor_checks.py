@@ -17,7 +17,6 @@ GIB = 1 << 30
 READY = Facts(
     weights=(Weight("torchvision/vgg16@imagenet1k_v1", "here", 5 * GIB, family="torchvision"),),
     were_asked_for=True,
-    lock="",
     adapters=frozenset({"acme-keys"}),
     families=frozenset({"torchvision", "timm"}),
     packages=(
@@ -84,6 +83,8 @@ def test_a_ready_node_has_nothing_to_mend() -> None:
             "fail",
             "did you mean y?",
         ),
+        (Weight("x", "not exposed", detail="looks there", remedy="expose"), True, "fail", "expose"),
+        (Weight("x", "not exposed", detail="looks there", remedy="expose"), False, "warn", "expose"),
         (Weight("refs/x.json", "damaged", detail="no JSON"), True, "warn", "zoomgr verify"),
         (Weight("train.py:3", "unclear", detail="computed"), True, "warn", "yourself"),
     ],
@@ -105,7 +106,7 @@ def test_what_is_not_here_is_told_with_what_mends_it(
 
 def test_what_a_lock_names_is_synced() -> None:
     """By the file that was given."""
-    facts = replace(ONLINE, weights=(MISSING,), lock="jobs/zoo.lock")
+    facts = replace(ONLINE, weights=(replace(MISSING, lock="jobs/zoo.lock"),))
 
     assert only(facts).mend == "zoomgr sync jobs/zoo.lock"
 

@@ -55,7 +55,6 @@ def diagnose(zoo: Zoo, *, scripts: Sequence[Path] = (), locked: bool = False) ->
     facts = Facts(
         weights=weights,
         were_asked_for=bool(locked or scripts),
-        lock=zoo.lock.path,
         adapters=frozenset(zoo.host.adapters.items),
         families=frozenset(zoo.host.families.items),
         packages=packages,

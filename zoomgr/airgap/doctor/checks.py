@@ -34,24 +34,27 @@ def _weights(facts: Facts) -> Iterator[Finding]:
 def _absent(weight: Weight, facts: Facts) -> Finding:
     offline = facts.network.offline
     carried = f"with a network: zoomgr export {weight.ref} -o zoo.tar; here: zoomgr import zoo.tar"
-    synced = f"zoomgr sync {facts.lock}" if facts.lock else f"zoomgr pull {weight.ref}"
+    synced = f"zoomgr sync {weight.lock}" if weight.lock else f"zoomgr pull {weight.ref}"
     what = f"{weight.ref}: {weight.detail}"
     where = f" ({weight.detail})" if weight.detail else ""
+    mark: Mark = "fail" if offline else "warn"
     match weight.state:
         case "unclear":
-            return Finding("weights", "warn", what, "see to it yourself that these are here")
+            mark, mend = "warn", "see to it yourself that these are here"
         case "damaged":
-            return Finding("weights", "warn", what, "zoomgr verify")
+            mark, mend = "warn", "zoomgr verify"
+        case "not exposed":
+            mend = weight.remedy
         case "unknown" | "refused":
-            return Finding("weights", "fail", what, weight.remedy)
-        case "altered" | "other file":
-            mend = f"zoomgr verify --repair {weight.ref}" if weight.state == "altered" else synced
-            return Finding("weights", "fail", what, carried if offline else mend)
-        case _ if offline:
-            return Finding("weights", "fail", f"{weight.ref} is not here{where}", carried)
+            mark, mend = "fail", weight.remedy
+        case "altered":
+            mark, mend = "fail", carried if offline else f"zoomgr verify --repair {weight.ref}"
+        case "other file":
+            mark, mend = "fail", carried if offline else synced
         case _:
-            what = f"{weight.ref} is not here{where}, and would be fetched"
-            return Finding("weights", "warn", what, synced)
+            what = f"{weight.ref} is not here{where}" + ("" if offline else ", and would be fetched")
+            mend = carried if offline else synced
+    return Finding("weights", mark, what, mend)
 
 
 def _adapters(facts: Facts) -> Iterator[Finding]:

@@ -11,7 +11,9 @@ from zoomgr.records import PluginInfo
 
 Mark = Literal["ok", "warn", "fail"]
 Area = Literal["weights", "adapters", "packages", "places", "network", "plugins"]
-State = Literal["here", "missing", "altered", "refused", "other file", "unknown", "damaged", "unclear"]
+State = Literal[
+    "here", "missing", "altered", "refused", "other file", "not exposed", "unknown", "damaged", "unclear"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,14 @@ class Weight:
     Attributes:
         ref: a reference; for what is "unclear" the place in the script.
         state: "here" as promised; "missing"; "altered" in the cache; "refused" by the policy; "other file"
-            than a lock says; "unknown" to every catalogue; "damaged", its record cannot be read; "unclear",
-            a script does not tell which.
+            than a lock says; "not exposed" to the library that a script asks for it; "unknown" to every
+            catalogue; "damaged", its record cannot be read; "unclear", a script does not tell which.
         size_bytes: of the file; None where nobody says.
         detail: why, in a line.
         remedy: the next step, where the error that tells why knows one.
         family: of architectures that it is for; empty when there is none.
         adapter: what translates its keys; empty when nothing needs to.
+        lock: the file that locks it; empty for none.
         drift: how the adapter differs from the locked one; empty when it does not.
         extra: of zoomgr, without which it cannot be fetched or read; empty for none.
     """
@@ -56,6 +59,7 @@ class Weight:
     remedy: str = ""
     family: str = ""
     adapter: str = ""
+    lock: str = ""
     drift: str = ""
     extra: str = ""
 
@@ -166,7 +170,6 @@ class Facts:
     Attributes:
         weights: those that were asked for, else what the cache has.
         were_asked_for: whether they were.
-        lock: the file that holds here; empty for none.
         adapters, families: names of what plugins provide.
         packages: that some of the weights need.
         gpus: of this node.
@@ -178,7 +181,6 @@ class Facts:
 
     weights: tuple[Weight, ...]
     were_asked_for: bool
-    lock: str
     adapters: frozenset[str]
     families: frozenset[str]
     packages: tuple[Package, ...]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from zoomgr.airgap.doctor.facts import Weight
-from zoomgr.airgap.scripts import Found
+from zoomgr.airgap.scripts import Call, Found
+from zoomgr.cache.foreign import POOCH, Folders, HubFile, places
 from zoomgr.errors import BlobAlteredError, CacheDamagedError, PolicyRefusedError, ZoomgrError
 from zoomgr.lockfile import LockEntry
 from zoomgr.records import CacheEntry, ModelCard
@@ -26,21 +27,45 @@ def wanted_weights(zoo: Zoo, scripts: Found | None, *, locked: bool) -> tuple[We
     named = list(_named(zoo, scripts)) if scripts else []
     entries = zoo.lock.entries.values() if locked else ()
     wanted = [*named, *(_weight(zoo, zoo.lock.card_of(entry)) for entry in entries)]
-    return tuple({weight.ref: weight for weight in wanted}.values())
+    return tuple({(weight.ref, weight.state): weight for weight in wanted}.values())
 
 
 def _named(zoo: Zoo, scripts: Found) -> Iterator[Weight]:
-    for name in scripts.names:
-        call = scripts.place_of(name)
-        where = f"{call.path}:{call.line} asks for it"
-        try:
-            found = _weight(zoo, zoo.resolve(name))
-        except ZoomgrError as error:
-            yield Weight(name, "unknown", detail=f"{where}; {error.headline()}", remedy=error.hint())
-        else:
-            yield replace(found, detail=found.detail or where)
+    firsts: dict[tuple[str, str], Call] = {}
+    for call in scripts.calls:
+        firsts.setdefault((call.name, call.library), call)
+    for call in firsts.values():
+        yield from _asked_by(zoo, call)
     for unclear in scripts.unclear:
         yield Weight(f"{unclear.path}:{unclear.line}", "unclear", detail=f"{unclear.why}: {unclear.code}")
+
+
+def _asked_by(zoo: Zoo, call: Call) -> Iterator[Weight]:
+    where = f"{call.path}:{call.line} asks {call.library} for it"
+    try:
+        card = zoo.resolve(call.name)
+        found = _weight(zoo, card)
+    except ZoomgrError as error:
+        yield Weight(call.name, "unknown", detail=f"{where}; {error.headline()}", remedy=error.hint())
+        return
+    unseen = _unseen(card) if call.library != "zoomgr" else None
+    if unseen:
+        tool, folder = unseen
+        remedy = f"zoomgr expose {tool} {found.ref} --to DIR, and set what it prints"
+        detail = f"{where}, which looks in {folder}"
+        yield replace(found, state="not exposed", detail=detail, remedy=remedy)
+    elif call.library != "zoomgr":
+        found = replace(found, state="here")  # where that library looks, whatever the zoo has
+    yield replace(found, detail=found.detail or where)
+
+
+def _unseen(card: ModelCard) -> tuple[str, Path] | None:
+    """Which tool's folder lacks the file that torchvision or timm would load by it; None when it is there."""
+    folders = Folders.of()
+    if card.artifact is None or any(found.tool != POOCH for found in places(card.artifact, folders)):
+        return None
+    is_of_hub = any(HubFile.of(url, folders.hub_hosts) for url in card.artifact.urls)
+    return ("huggingface", folders.hub) if is_of_hub else ("torch-hub", folders.torch)
 
 
 def _drift(entry: LockEntry) -> str:
@@ -91,7 +116,7 @@ def _weight(zoo: Zoo, card: ModelCard) -> Weight:
     ref = str(card.ref)
     weight = _described(Weight(ref, "missing", card.artifact.size_bytes if card.artifact else None), card)
     if locked := zoo.lock.entries.get(ref):
-        weight = replace(weight, drift=_drift(locked))
+        weight = replace(weight, lock=zoo.lock.path, drift=_drift(locked))
     try:
         entry = zoo.held(card)
         if entry:

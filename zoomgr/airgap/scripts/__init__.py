@@ -26,11 +26,13 @@ class Call:
         name: a reference to them, as zoomgr spells it.
         path: the script, as it was given.
         line: from 1.
+        library: that is asked: "zoomgr", "torchvision" or "timm"; each looks in its own place.
     """
 
     name: str
     path: str
     line: int
+    library: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def read_scripts(paths: Iterable[Path]) -> Found:
     for path in _files(paths):
         for node, asked in _asked_in(path):
             if asked.name:
-                calls.append(Call(asked.name, str(path), node.lineno))
+                calls.append(Call(asked.name, str(path), node.lineno, asked.library))
             else:
                 unclear.append(Unclear(str(path), node.lineno, _shown(node), asked.problem))
     return Found(tuple(calls), tuple(unclear))

@@ -44,14 +44,17 @@ _OLD_DEFAULTS = {
 """What `pretrained=True` means in the namespaces of torchvision (`handle_legacy_interface`)."""
 _NO_BACKBONE = ("_v2", "_backbone")
 """How builders of detectors end that fetch no backbone unless they are told to."""
+_NO_BUILDER = re.compile(r"_|get_|list_|feature_extraction|create_feature_extractor|.*\(\)")
+"""What begins so in torchvision's namespaces builds nothing with weights; nor does a method of what is built."""
 _HUB = re.compile(r"hf[-_]hub:(.+)")
 _LOCAL = "local-dir:"
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a call asks for: a reference, or why it cannot be told."""
+    """What a call asks which library for: a reference, or why it cannot be told."""
 
+    library: str
     name: str = ""
     problem: str = ""
 
@@ -64,11 +67,11 @@ def asked_by(call: ast.Call, scope: Scope) -> Iterator[Asked]:
     """The weights that a call fetches, as zoomgr would name them; nothing for most calls."""
     arguments = _Arguments(call, scope)
     for path in paths_of(call.func, scope):
-        for find in (_by_zoomgr, _by_torchvision, _by_timm):
+        for library, find in (("zoomgr", _by_zoomgr), ("torchvision", _by_torchvision), ("timm", _by_timm)):
             try:
-                yield from (Asked(name) for name in find(path, arguments))
+                yield from (Asked(library, name) for name in find(path, arguments))
             except _UnclearError as unclear:
-                yield Asked(problem=str(unclear))
+                yield Asked(library, problem=str(unclear))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,7 @@ def _by_torchvision(path: str, arguments: _Arguments) -> Iterator[str]:
     elif called == "get_model":
         if weights := arguments.value(arguments.find(None, "weights"), "weights"):
             yield from _weights_of("" if "_Weights." in str(weights) else arguments.text(0, "name"), weights)
-    elif called.islower() and not called.startswith(("_", "get_", "list_")):
+    elif called.islower() and not any(_NO_BUILDER.match(part) for part in (*spaces, called)):
         space = spaces[0] if spaces and spaces[0] in {*_OLD_DEFAULTS, "quantization"} else ""
         yield from _built(space, called, arguments)
 
@@ -160,7 +163,9 @@ def _by_torchvision(path: str, arguments: _Arguments) -> Iterator[str]:
 def _built(space: str, called: str, arguments: _Arguments) -> Iterator[str]:
     """What a builder fetches: its weights, else those of its backbone."""
     old = arguments.value(_keyword(arguments, "pretrained"), "pretrained")
-    weights = old or arguments.value(arguments.find(0, "weights"), "weights")
+    # They are given by keyword, or alone, as `pretrained` once was.
+    position = 0 if len(arguments.call.args) == 1 else None
+    weights = old or arguments.value(arguments.find(position, "weights"), "weights")
     if weights:
         name = f"quantized_{called}" if space == "quantization" else called
         yield from _weights_of(name, weights, _OLD_DEFAULTS.get(space, ""))
