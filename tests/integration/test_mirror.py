@@ -267,7 +267,8 @@ def test_an_altered_file_is_never_published(site: Site, zoomgr: Say, tmp_path: P
         assert site.place.names() == {file_name("lab/b")}
 
 
-@pytest.mark.parametrize("site", KINDS, indirect=True)
+@pytest.mark.slow
+@pytest.mark.parametrize("site", ["folder", "s3", "oci"], indirect=True)
 def test_writers_at_once_lose_nothing(site: Site, tmp_path: Path) -> None:
     """Each has models of its own, and one that all have."""
     runs = []
@@ -290,7 +291,8 @@ def test_an_index_that_another_writer_has_overwritten_is_repaired(site: Site, tm
     put(ours, "lab/ours", b"ours")
     put(theirs, "lab/theirs", b"theirs")
     sync(models(theirs), site.place)
-    stale = site.place.read("index.json")
+    behind = place_of(site.destination, tmp_path / "cache")
+    stale = behind.read("index.json")
     place = place_of(site.destination, tmp_path / "cache")
     overwritten: list[bytes] = []
     really = place.write
@@ -299,14 +301,14 @@ def test_an_index_that_another_writer_has_overwritten_is_repaired(site: Site, tm
         really(path, content)
         if path == "index.json" and not overwritten:
             overwritten.append(content)
-            site.place.write("index.json", stale)  # by one who has read before we wrote
+            behind.write("index.json", stale)
 
     place.write = write  # type: ignore[method-assign]
     sync(models(ours), place)
 
     assert overwritten
     assert set(site.index()) == {"lab/ours", "lab/theirs"}
-    site.place.write("index.json", stale)
+    behind.write("index.json", stale)
     sync([], place_of(site.destination, tmp_path / "cache"))
     assert set(site.index()) == {"lab/ours", "lab/theirs"}
 
