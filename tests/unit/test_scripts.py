@@ -110,6 +110,9 @@ def found_in(tmp_path: Path, code: str, head: str = HEAD) -> Found:
         ),
         ("models.list_models(); models.get_model_weights('resnet50')", []),
         ("models.detection.FasterRCNN(backbone, 91)", []),
+        ("models.feature_extraction.create_feature_extractor(net, return_nodes=nodes)", []),
+        ("get_model('resnet50').name.rpartition('/')", []),
+        ("models.vgg.make_layers(config, False)", []),
         # timm
         ('timm.create_model("resnet50", pretrained=True)', ["timm/resnet50"]),
         ('create_model("resnet50", True)', ["timm/resnet50"]),
@@ -242,6 +245,18 @@ def test_a_folder_is_read_without_what_is_not_its_own(tmp_path: Path) -> None:
         (call.name, call.path, call.line) for call in found.calls
     ]
     assert found.place_of("b1").path == str(tmp_path / "b" / "c" / "x.py")
+
+
+def test_a_file_of_a_folder_that_is_no_python_is_told(tmp_path: Path) -> None:
+    """The others are read all the same: nobody has named it."""
+    (tmp_path / "old.py").write_text("import os\nprint 'vgg16'\n")
+    (tmp_path / "train.py").write_text("import zoomgr\nzoomgr.load('vgg16')\n")
+
+    found = read_scripts([tmp_path])
+
+    assert found.names == ("vgg16",)
+    (unclear,) = found.unclear
+    assert (unclear.path, unclear.line, unclear.code) == (str(tmp_path / "old.py"), 2, "old.py")
 
 
 def test_nothing_of_a_script_is_run(tmp_path: Path) -> None:

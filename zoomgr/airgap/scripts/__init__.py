@@ -79,15 +79,23 @@ def read_scripts(paths: Iterable[Path]) -> Found:
 
     Args:
         paths: files of Python, and folders, of which all `*.py` are read, but for those of hidden folders, of
-            virtual environments and of installed packages.
+            virtual environments and of installed packages. One of these that cannot be read is unclear.
 
     Raises:
-        UnreadableScriptError: one is not there, cannot be read, or is no Python that this Python understands.
+        UnreadableScriptError: a file that is named is not there, cannot be read, or is no Python that this
+            Python understands.
     """
     calls: list[Call] = []
     unclear: list[Unclear] = []
-    for path in _files(paths):
-        for node, asked in _asked_in(path):
+    for path, is_named in _files(paths):
+        try:
+            found = _asked_in(path)
+        except UnreadableScriptError as error:
+            if is_named:
+                raise
+            unclear.append(Unclear(str(path), error.line, path.name, error.reason))
+            continue
+        for node, asked in found:
             if asked.name:
                 calls.append(Call(asked.name, str(path), node.lineno, asked.library))
             else:
@@ -95,14 +103,15 @@ def read_scripts(paths: Iterable[Path]) -> Found:
     return Found(tuple(calls), tuple(unclear))
 
 
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
+def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
+    """Files to read, and whether they were named."""
     for path in paths:
         if not path.is_dir():
-            yield path
+            yield path, True
             continue
         for folder, folders, files in os.walk(path):
             folders[:] = sorted(name for name in folders if _has_sources(Path(folder, name)))
-            yield from (Path(folder, name) for name in sorted(files) if name.endswith(_SUFFIX))
+            yield from ((Path(folder, name), False) for name in sorted(files) if name.endswith(_SUFFIX))
 
 
 def _has_sources(folder: Path) -> bool:

@@ -45,7 +45,7 @@ _OLD_DEFAULTS = {
 _NO_BACKBONE = ("_v2", "_backbone")
 """How builders of detectors end that fetch no backbone unless they are told to."""
 _NO_BUILDER = re.compile(r"_|get_|list_|feature_extraction|create_feature_extractor|.*\(\)")
-"""What begins so in torchvision's namespaces builds nothing with weights; nor does a method of what is built."""
+"""What in torchvision's namespaces begins so builds nothing with weights, nor do methods of what is built."""
 _HUB = re.compile(r"hf[-_]hub:(.+)")
 _LOCAL = "local-dir:"
 
