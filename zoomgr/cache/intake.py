@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from zoomgr.cache.copying import Read, copy_hashed
 from zoomgr.cache.disk import Incoming, check_room, refusals, seal, sha256_of
@@ -23,14 +24,22 @@ from zoomgr.records import CacheEntry, Digest
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A file that is proven, synced and read-only, under a name of this process."""
+    """A proven file under a name of this process.
+
+    Attributes:
+        path, size_bytes, digest: see `Incoming`.
+        sealed: is done as soon as it is on the disk and read-only; None where it was before.
+    """
 
     path: Path
     size_bytes: int
     digest: Digest
+    sealed: Future[None] | None = None
 
     def seal(self) -> None:
-        """It is."""
+        """Wait until it is on the disk; raises as `Intake.bring`."""
+        if self.sealed:
+            self.sealed.result()
 
 
 class Intake:
@@ -51,6 +60,7 @@ class Intake:
         self._partials = store.partials()
         self._held: dict[Digest, Incoming] = {}
         self._paths: list[Path] = []
+        self._sealer = ThreadPoolExecutor(1, "zoomgr-sealing")
         self._lying: defaultdict[str, list[Path]] = defaultdict(list)
         for path in self._partials.iterdir():
             self._lying[key_of(path.name)].append(path)
@@ -61,6 +71,7 @@ class Intake:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._sealer.shutdown()
         if kind is None or issubclass(kind, Exception):  # a signal to end is none
             for path in self._paths:
                 path.unlink(missing_ok=True)
@@ -84,9 +95,9 @@ class Intake:
             DiskFullError, CacheUnwritableError: the disk refuses.
         """
         path = self._new_path(digest)
-        with refusals(path):
-            file = path.open("xb")
-        with file:
+        with ExitStack() as opened:
+            with refusals(path):
+                file = opened.enter_context(path.open("xb"))
             syncing = Syncing(file.fileno())
 
             def write(block: memoryview) -> None:
@@ -95,13 +106,10 @@ class Intake:
                 syncing.wrote(len(block))
 
             actual = copy_hashed(read, write, size_bytes)
-            with refusals(path, size_bytes):
-                file.flush()
-                syncing.finish()
-        if actual == digest:
-            with refusals(path):
-                seal(path)
-            self._held[digest] = _Held(path, size_bytes, digest)
+            if actual == digest:  # the next file need not wait until this one is on the disk
+                opened.pop_all()
+                sealed = self._sealer.submit(_seal, file, syncing, path)
+                self._held[digest] = _Held(path, size_bytes, digest, sealed)
         return actual
 
     def commit(self, entries: Sequence[CacheEntry]) -> None:
@@ -136,6 +144,14 @@ class Intake:
         path = self._partials / owned_name(_key(digest))
         self._paths.append(path)
         return path
+
+
+def _seal(file: BinaryIO, syncing: Syncing, path: Path) -> None:
+    """Bring a file to the disk and make it read-only, which says that it was proven."""
+    with refusals(path), file:
+        file.flush()
+        syncing.finish()
+        seal(path)
 
 
 def _key(digest: Digest) -> str:

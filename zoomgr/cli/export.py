@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zoomgr.cli.pull import pulled
 from zoomgr.cli.run import Run, verb
 from zoomgr.cli.shown import size
 from zoomgr.cli.sizes import Size
@@ -24,17 +25,30 @@ _PASSPHRASE = "ZOOMGR_KEY_PASSPHRASE"  # noqa: S105 [the name of a variable]
 
 
 @verb
-@click.argument("refs", nargs=-1, required=True, metavar="REF...")
+@click.argument("refs", nargs=-1, metavar="[REF...]")
+@click.option("--lock", type=click.Path(path_type=Path), help="All that this zoo.lock names.")
 @click.option("--out", "-o", required=True, type=click.Path(), help="The bundle, e.g. zoo.tar; - for stdout.")
 @click.option(
-    "--since", type=click.Path(), metavar="JSON", help="Leave out what `zoomgr inventory` has listed there."
+    "--since",
+    type=click.Path(path_type=Path),
+    metavar="JSON",
+    help="Leave out what `zoomgr inventory` has listed there.",
 )
 @click.option("--volume-size", type=Size(), help="Split it into OUT.001, OUT.002, … of this size, e.g. 4G.")
 @click.option(
-    "--sign", type=click.Path(), metavar="KEY", help=f"Sign it with an ed25519 key [${_PASSPHRASE}]."
+    "--sign",
+    type=click.Path(path_type=Path),
+    metavar="KEY",
+    help=f"Sign it with an ed25519 key [${_PASSPHRASE}].",
 )
 def command(
-    run: Run, refs: tuple[str, ...], out: str, since: str | None, volume_size: int | None, sign: str | None
+    run: Run,
+    refs: tuple[str, ...],
+    lock: Path | None,
+    out: str,
+    since: Path | None,
+    volume_size: int | None,
+    sign: Path | None,
 ) -> None:
     """Write weights, with their cards and licences, to a plain tar that `zoomgr import` takes.
 
@@ -45,21 +59,27 @@ def command(
 
     if out == "-" and (volume_size or run.as_json):
         raise click.UsageError("-o - writes the bundle to stdout, where nothing else can be")
-    signed = _signer(Path(sign)) if sign else None
-    there = _listed(Path(since)) if since else frozenset()
-    weights = tuple(_pulled(run, refs))
+    if not refs and not lock:
+        raise click.UsageError("name weights, or a lock with --lock")
+    signed = _signer(sign) if sign else None
+    there = _listed(since) if since else frozenset()
+    weights = tuple(_pulled(run, refs, lock))
     target = Piped(sys.stdout.buffer) if out == "-" else Volumes(Path(out), volume_size)
     packed = export(weights, target, there=there, sign=signed, progress=run.progress)
     if out != "-":
         _show(run, packed)
 
 
-def _pulled(run: Run, refs: tuple[str, ...]) -> Iterator[tuple[CacheEntry, ModelCard]]:
+def _pulled(run: Run, refs: tuple[str, ...], lock: Path | None) -> Iterator[tuple[CacheEntry, ModelCard]]:
     """The weights of each reference, once; fetched where they are not cached."""
-    cards = {card.ref: card for card in map(run.zoo.resolve, refs)}
-    with closing(run.zoo.pull_each(cards.values())) as futures:
-        for future, card in zip(futures, cards.values(), strict=True):
-            yield future.result(), card
+    if lock:
+        from zoomgr.airgap.sync import settings_for
+
+        run.settings = settings_for(run.settings, lock)
+    locked = map(run.zoo.lock.card_of, run.zoo.lock.entries.values()) if lock else ()
+    cards = {str(card.ref): card for card in (*locked, *map(run.zoo.resolve, refs))}
+    with closing(pulled(run, tuple(cards.values()), jobs=4)) as entries:
+        yield from ((entry, cards[entry.ref]) for entry in entries)
 
 
 def _listed(path: Path) -> frozenset[Digest]:

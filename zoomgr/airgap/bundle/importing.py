@@ -61,7 +61,7 @@ class Imported:
     is_signed: bool
 
 
-def import_bundle(
+def import_bundle(  # noqa: PLR0913 [which bundle, what of it, and how]
     zoo: Zoo,
     path: Path,
     *,

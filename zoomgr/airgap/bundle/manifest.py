@@ -1,6 +1,6 @@
-"""index.json of a bundle: the index of `zoomgr.airgap.index`, and size and digest of each text beside it.
+"""index.json of a bundle: the index of `zoomgr.airgap.index`, what proves each text beside it, and itself.
 
-{"format": "zoomgr-index", …, "texts": {"cards/….json": {"digest": "sha256:…", "size_bytes": 7}, …}}
+{"checksum": "sha256:…", "format": "zoomgr-index", …, "texts": {"cards/x.json": {"digest": "sha256:…", …}}}
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Manifest:
             name: {"digest": str(text.digest), "size_bytes": text.size_bytes}
             for name, text in self.texts.items()
         }
-        return json.dumps(known, indent=1, sort_keys=True).encode() + b"\n"
+        return _with_checksum(known)
 
     @property
     def blobs(self) -> dict[Digest, IndexEntry]:
@@ -93,6 +93,8 @@ def read_manifest(content: bytes, where: str) -> Manifest:
         InvalidBundleError: it is no bundle's, or contradicts itself.
     """
     entries = read_index(content, where)
+    if _with_checksum(json.loads(content)) != content:
+        raise InvalidBundleError(where, f"its {FILENAME} is damaged")
     try:
         texts = {name: _text(name, known) for name, known in sorted(json.loads(content)["texts"].items())}
         for entry in entries:
@@ -105,6 +107,17 @@ def read_manifest(content: bytes, where: str) -> Manifest:
         if blobs[entry.digest].size_bytes != entry.size_bytes:
             raise InvalidBundleError(where, f"it has two sizes for {entry.digest}")
     return manifest
+
+
+def _with_checksum(known: dict[str, Any]) -> bytes:
+    """JSON in its one spelling, with the digest that it has without that digest: each wrong bit shows."""
+    plain = {key: value for key, value in known.items() if key != "checksum"}
+    checksum = hashlib.sha256(_dumped(plain)).hexdigest()
+    return _dumped(plain | {"checksum": f"sha256:{checksum}"})
+
+
+def _dumped(known: dict[str, Any]) -> bytes:
+    return json.dumps(known, indent=1, sort_keys=True).encode() + b"\n"
 
 
 def _text(name: str, known: Any) -> Text:

@@ -115,15 +115,15 @@ class Members:
 
     def _misfit(self, wanted: str) -> InvalidBundleError:
         """The next member is not the one that is wanted, or there should be none."""
-        problem = f"{self._found()} comes next, and not {wanted or 'its end'}"
+        problem = f"{self._found(wanted)} comes next, and not {wanted or 'its end'}"
         return InvalidBundleError(self._source.name, problem)
 
-    def _found(self) -> str:
+    def _found(self, wanted: str) -> str:
         if not any(self._block):
             return "its end"
         try:
             found = tarfile.TarInfo.frombuf(self._block, "utf-8", "surrogateescape")
         except tarfile.HeaderError:
             return "a damaged header"
-        kind = _KINDS.get(found.type, "")
-        return printable(found.name) + (f", {kind}," if kind else "")
+        what = _KINDS.get(found.type, f"a file of {found.size:,} bytes" if found.name == wanted else "")
+        return printable(found.name) + (f", {what}," if what else "")
