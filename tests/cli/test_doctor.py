@@ -312,9 +312,9 @@ def test_mirrors_are_asked(zoomgr: Say, tmp_path: Path, monkeypatch: pytest.Monk
     """One without an index is one too; a clock is compared with what the server says."""
     (tmp_path / "folder").mkdir()
     monkeypatch.setattr(network, "time", SimpleNamespace(time=lambda: time.time() + 4000))
-    answers = {"/good/index.json": Answer(b"{}"), "/private/index.json": Answer(status=401)}
-    with answering(answers) as server:
-        mirrors = [f"{server.url}/{name}" for name in ("good", "tree", "private")]
+    answers = {"good": Answer(b"{}"), "private": Answer(status=401), "broken": Answer(status=503)}
+    with answering({f"/{name}/index.json": answer for name, answer in answers.items()}) as server:
+        mirrors = [f"{server.url}/{name}" for name in ("good", "tree", "private", "broken")]
         mirrors += [
             "http://127.0.0.1:1/dead",
             str(tmp_path / "folder"),
@@ -327,11 +327,11 @@ def test_mirrors_are_asked(zoomgr: Say, tmp_path: Path, monkeypatch: pytest.Monk
     found = [item["what"] for item in told.json["findings"] if item["area"] == "network"]
     assert f"mirror {mirrors[0]} answers" in found
     assert f"mirror {mirrors[1]} answers" in found
-    assert f"mirror file://{mirrors[4]} answers" in found
+    assert f"mirror file://{mirrors[5]} answers" in found
     problems = {item["what"] for item in bad(told, "network") if "mirror" in item["what"]}
-    assert len(problems) == 4
+    assert len(problems) == 5
     for url, why in zip(
-        (*mirrors[2:4], *mirrors[5:]), ("401", "reach", "no such folder", "no plugin"), strict=True
+        (*mirrors[2:5], *mirrors[6:]), ("401", "503", "reach", "no such folder", "no plugin"), strict=True
     ):
         assert any(url in problem and why in problem for problem in problems), (url, problems)
     assert any(what.startswith("this clock is 4") and "ahead" in what for what in found)

@@ -250,10 +250,11 @@ def test_a_killed_run_is_finished_by_the_next(
     "make",
     [
         lambda place: place.write_bytes(b"mine"),
+        lambda place: place.write_bytes(bytes(len(CONTENT))),
         lambda place: place.symlink_to("/mine"),
         lambda place: place.mkdir(),
     ],
-    ids=["file", "link", "folder"],
+    ids=["file", "file of that size", "link", "folder"],
 )
 def test_what_a_user_has_there_is_an_error_and_nothing_changes(
     keep: Keep, tmp_path: Path, make: Callable[[Path], object]
