@@ -14,7 +14,7 @@ from typing import BinaryIO, Self
 
 from zoomgr.cache.copying import Read, copy_hashed
 from zoomgr.cache.disk import Incoming, check_room, refusals, seal, sha256_of
-from zoomgr.cache.left import is_sealed
+from zoomgr.cache.left import hand_on, is_sealed
 from zoomgr.cache.link import Linked
 from zoomgr.cache.owner import is_left, key_of, owned_name
 from zoomgr.cache.store import Store
@@ -29,12 +29,14 @@ class _Held:
     Attributes:
         path, size_bytes, digest: see `Incoming`.
         sealed: is done as soon as it is on the disk and read-only; None where it was before.
+        is_only_name: whether no blob has its bytes yet.
     """
 
     path: Path
     size_bytes: int
     digest: Digest
     sealed: Future[None] | None = None
+    is_only_name: bool = True
 
     def seal(self) -> None:
         """Wait until it is on the disk; raises as `Intake.bring`."""
@@ -45,8 +47,8 @@ class _Held:
 class Intake:
     """What comes into a cache; a context, at the end of which nothing unnamed is left of it.
 
-    But when the process is killed or stopped, what is proven lies on under its digest, and the next intake
-    takes it over.
+    But when the process is killed or stopped, files that are proven stay on their way, under their digests,
+    and the next intake takes them over.
 
     Args:
         store: the cache.
@@ -72,9 +74,12 @@ class Intake:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._sealer.shutdown()
-        if kind is None or issubclass(kind, Exception):  # a signal to end is none
-            for path in self._paths:
-                path.unlink(missing_ok=True)
+        is_stopped = kind is not None and not issubclass(kind, Exception)  # by a signal, or Ctrl-C
+        for held in self._held.values() if is_stopped else ():
+            if isinstance(held, _Held) and held.is_only_name:
+                hand_on(held.path)
+        for path in self._paths:
+            path.unlink(missing_ok=True)
 
     def find(self, digest: Digest) -> bool:
         """Hold a file that a cache has, or that an intake that was stopped has left; whether there is one."""
@@ -125,7 +130,7 @@ class Intake:
         with suppress(OSError):
             if blob == self._store.blob_path(digest):
                 os.link(blob, path)
-                return _Held(path, path.stat().st_size, digest)
+                return _Held(path, path.stat().st_size, digest, is_only_name=False)
         linked = Linked(blob, path, may_share=True)
         return linked if linked.digest == digest else None
 
