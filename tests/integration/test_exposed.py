@@ -12,7 +12,6 @@ import pytest
 import timm
 import torch
 from filling import fill, picture
-from huggingface_hub import scan_cache_dir
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision import models
@@ -95,17 +94,3 @@ def answer(model: nn.Module) -> Tensor:
     """What it says of the pictures."""
     output: Tensor = model.eval()(picture(SIDE))
     return output
-
-
-def test_the_hubs_own_tool_deletes_no_blob_of_the_zoo(zoo: Zoo, tmp_path: Path) -> None:
-    """It removes what the name in a snapshot leads to, one step: that is a link too."""
-    exposure = expose(zoo, "huggingface", [TIMM], tmp_path / "hf")
-    found = scan_cache_dir(tmp_path / "hf" / "hub")
-    (repository,) = found.repos
-    (revision,) = repository.revisions
-
-    found.delete_revisions(revision.commit_hash).execute()
-
-    assert not found.warnings
-    assert not exposure.exposed[0].path.exists()
-    assert zoo.path(TIMM).exists()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from huggingface_hub import scan_cache_dir
 from servers.caches import alter, sha256
 
 from zoomgr.airgap.expose import Exposure, expose
@@ -138,6 +139,23 @@ def test_a_commit_that_is_asked_for_needs_no_ref(keep: Keep, tmp_path: Path) -> 
 
     assert f"{REPOSITORY}/snapshots/{COMMIT}/model.safetensors" in laid(tmp_path / "hf")
     assert not (tmp_path / "hf" / REPOSITORY / "refs").exists()
+
+
+def test_the_hubs_own_tool_deletes_no_blob_of_the_zoo(keep: Keep, tmp_path: Path) -> None:
+    """Of a revision that it deletes it removes what its names lead to, one step: that is a link too."""
+    other = "hf://team/net@v2/model.safetensors"
+    keep(other, b"other")
+    zoo = keep(HUB)
+    expose(zoo, "huggingface", [], tmp_path / "hf")
+    found = scan_cache_dir(tmp_path / "hf" / "hub")
+    (repository,) = found.repos
+    (revision,) = (one for one in repository.revisions if "v2" in one.refs)
+
+    found.delete_revisions(revision.commit_hash).execute()
+
+    assert not found.warnings
+    assert sha256(b"other") not in laid(tmp_path / "hf").values()
+    assert zoo.path(other).read_bytes() == b"other"
 
 
 # -- running again -------------------------------------------------------------------------------------------
