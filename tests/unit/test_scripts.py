@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from zoomgr.airgap.scripts import Found, read_scripts
+from zoomgr.airgap.scripts.calls import _MEMBER, _OLD_DEFAULTS, _reference
 from zoomgr.errors import UnreadableScriptError
+from zoomgr.zoo import Zoo
 
 HEAD = """
 import timm
@@ -175,6 +179,7 @@ def test_a_call_that_fetches_weights_is_read(tmp_path: Path, code: str, names: l
         ("get_model(args.arch, weights='DEFAULT')", "name is not a constant"),
         ("get_model('resnet50', weights=True)", "weights=True does not tell which"),
         ("models.quantization.resnet18(pretrained=True)", "weights=True does not tell which"),
+        ("models.optical_flow.raft_large(pretrained=True)", "weights=True does not tell which"),
         (
             "fasterrcnn_resnet50_fpn(num_classes=3)",
             "torchvision fetches a backbone unless weights_backbone says which, or None",
@@ -290,14 +295,28 @@ def test_a_script_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         read_scripts([tmp_path / "x.py"])
 
 
-def test_torchvision_s_enums_are_called_as_its_builders() -> None:
-    """What tells a builder by the name of an enum holds for every one that is installed."""
+def test_torchvision_s_enums_are_called_as_its_builders(make_zoo: Callable[..., Zoo]) -> None:
+    """What tells a builder by the name of an enum holds for all that are installed, and can be resolved."""
     from torchvision.models import get_model_weights, list_models
 
-    from zoomgr.airgap.scripts.calls import _MEMBER, _reference
-
+    zoo = make_zoo()
     for name in list_models():
         for member in get_model_weights(name):
             found = _MEMBER.fullmatch(f"torchvision.models.{type(member).__name__}.{member.name}")
             assert found
             assert _reference(found) == f"torchvision/{name}@{member.name.lower()}"
+            assert str(zoo.resolve(_reference(found)).ref) == _reference(found)
+
+
+def test_torchvision_s_old_defaults_are_those_of_its_namespaces() -> None:
+    """As its builders are declared; those of optical flow have each their own, and are unclear."""
+    import torchvision.models
+
+    folder = Path(torchvision.models.__file__).parent
+    told = {
+        (file.parent.name.replace("models", ""), member.lower())
+        for file in folder.rglob("*.py")
+        for member in re.findall(r"\(.pretrained., *\w+_Weights\.(\w+)\)", file.read_text())
+    }
+
+    assert {each for each in told if each[0] != "optical_flow"} == set(_OLD_DEFAULTS.items())

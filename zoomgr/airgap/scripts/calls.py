@@ -42,6 +42,8 @@ _OLD_DEFAULTS = {
     "video": "kinetics400_v1",
 }
 """What `pretrained=True` means in the namespaces of torchvision (`handle_legacy_interface`)."""
+_NO_OLD_DEFAULT = ("quantization", "optical_flow")
+"""Namespaces where that depends on the builder, or on its other arguments."""
 _NO_BACKBONE = ("_v2", "_backbone")
 """How builders of detectors end that fetch no backbone unless they are told to."""
 _NO_BUILDER = re.compile(r"_|get_|list_|feature_extraction|create_feature_extractor|.*\(\)")
@@ -156,7 +158,7 @@ def _by_torchvision(path: str, arguments: _Arguments) -> Iterator[str]:
         if weights := arguments.value(arguments.find(None, "weights"), "weights"):
             yield from _weights_of("" if "_Weights." in str(weights) else arguments.text(0, "name"), weights)
     elif called.islower() and not any(_NO_BUILDER.match(part) for part in (*spaces, called)):
-        space = spaces[0] if spaces and spaces[0] in {*_OLD_DEFAULTS, "quantization"} else ""
+        space = spaces[0] if spaces and spaces[0] in {*_OLD_DEFAULTS, *_NO_OLD_DEFAULT} else ""
         yield from _built(space, called, arguments)
 
 
