@@ -78,8 +78,8 @@ def sized(size_bytes: int) -> str:
     """Bytes for people, in binary units."""
     if size_bytes < _STEP:
         return f"{size_bytes} B"
-    power = min(3, (size_bytes.bit_length() - 1) // 10)
-    return f"{size_bytes / _STEP**power:.1f} {'BKMG'[power]}iB"
+    power = min(4, (size_bytes.bit_length() - 1) // 10)
+    return f"{size_bytes / _STEP**power:.1f} {'BKMGT'[power]}iB"
 
 
 def did_you_mean(close: tuple[str, ...]) -> str:

@@ -288,7 +288,7 @@ def test_what_is_missing_must_have_room(zoomgr: Say, tmp_path: Path, lock: Path)
 
     (finding,) = bad(zoomgr("doctor", "--lock", lock, "--json"), "places")
 
-    assert f"1073741824.0 GiB are still to come, and {tmp_path}/cache has room for" in finding["what"]
+    assert f"1048576.0 TiB are still to come, and {tmp_path}/cache has room for" in finding["what"]
 
 
 def test_a_quota_is_asked_for_where_there_is_one(
