@@ -19,6 +19,7 @@ from servers.caches import left_behind, sha256
 from servers.hub import Hub, forget_own_hub, hub_serving
 from servers.nginx import serving
 
+from zoomgr.airgap.lock import Wish, entry_of
 from zoomgr.errors import (
     DigestMismatchError,
     HttpStatusError,
@@ -26,6 +27,8 @@ from zoomgr.errors import (
     OfflineError,
     UnreachableError,
 )
+from zoomgr.lockfile import Lock, write_lock
+from zoomgr.settings import Settings
 from zoomgr.zoo import Zoo
 
 MakeZoo = Callable[..., Zoo]
@@ -127,6 +130,23 @@ def test_a_branch_that_moved_gives_the_new_commit(hub: Hub, make_zoo: MakeZoo) -
     assert after.path.read_bytes() == WEIGHTS[::-1]
     assert f"/resolve/{commit}/" in after.url
     assert named.path.read_bytes() == WEIGHTS
+
+
+def test_a_branch_that_moved_after_it_was_locked_gives_what_is_locked(
+    hub: Hub, make_zoo: MakeZoo, tmp_path: Path
+) -> None:
+    """From the commit that the lock has, for the branch has other bytes now, which are refused."""
+    (commit,) = hub.repositories[REPO].commits
+    zoo = make_zoo()
+    wish = Wish(zoo.resolve(f"hf://{REPO}"), (REF,))
+    entry = entry_of(zoo, wish, zoo.pull(wish.card))
+    write_lock(Lock({REF: entry}), tmp_path / "zoo.lock")
+    hub.publish(REPO, {"model.safetensors": WEIGHTS[::-1]})
+
+    elsewhere = Zoo(Settings(tmp_path / "elsewhere", lock_file=tmp_path / "zoo.lock"))
+
+    assert entry.file.urls == (REF, f"{hub.url}/{REPO}/resolve/{commit}/model.safetensors")
+    assert elsewhere.pull(f"hf://{REPO}").path.read_bytes() == WEIGHTS
 
 
 def test_the_token_is_kept_to_the_hub(
