@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from zoomgr.adapt.match import Match
     from zoomgr.cache.adopt import Adoption
     from zoomgr.cache.gc import Rubbish
-    from zoomgr.cache.usage import Usage
     from zoomgr.cache.verify import Verdict
     from zoomgr.checkpoint import Checkpoint, Contents
     from zoomgr.converter import Converted
@@ -194,13 +193,6 @@ class Zoo:
         from zoomgr.cache.roots import pinned_refs
 
         return pinned_refs(self.store.root)
-
-    def usage(self) -> tuple[Usage, ...]:
-        """What the own cache, and each layer, takes on the disk."""
-        from zoomgr.cache.usage import usage
-
-        with no_collection():
-            return tuple(usage(self.store))
 
     def path(self, ref: Ref) -> Path:
         """Where the weights lie in the cache; fetches and hashes nothing.

@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,10 @@ from zoomgr.cache.evict import Limits, Weights, beyond
 from zoomgr.cache.journal import read_journal
 from zoomgr.cache.left import JOURNAL
 from zoomgr.cache.owner import is_left, last_change
-from zoomgr.cache.reading import is_there
-from zoomgr.cache.refs import VERSION, cards_in, file_name, records_in, ref_in
+from zoomgr.cache.refs import VERSION, cards_in, file_name, records_in, ref_in, refs_in
 from zoomgr.cache.roots import locked, pinned
 from zoomgr.cache.use import RECENT_S, mapped_digests
-from zoomgr.errors import CacheDamagedError, listed
+from zoomgr.errors import listed
 from zoomgr.records import CacheEntry, Digest
 
 _YOUNG_S = 3600.0
@@ -30,7 +29,6 @@ _BLOB_NAME = re.compile(r"[0-9a-f]{64}")  # what else lies there (.nfs0…, .DS_
 _COPY = "a copy for mapping, of a file that no reference means"
 
 Kind = Literal["partial", "blob", "bad", "converted", "weights"]
-Record = CacheEntry | CacheDamagedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +73,27 @@ def find_rubbish(root: Path, now: float | None = None, limits: Limits | None = N
     for path in _listed(root / VERSION / "bad"):
         yield Rubbish("bad", path, _taken_bytes(path), "set aside by verify", last_change(path))
     records = list(records_in(root))
+    entries = [record for record in records if isinstance(record, CacheEntry)]
+    blobs = _blobs(root)
     copies = _listed(root / VERSION / "converted")
     mapped = mapped_digests() if copies or limits else frozenset()
-    yield from _copies(copies, records, mapped)
+    yield from _copies(copies, entries, mapped)
     if limits:
-        yield from _beyond(root, now, limits, records, mapped)
-    yield from _nameless(root, now, records)
+        yield from _beyond(
+            root, now, limits, [entry for entry in entries if entry.digest.hex in blobs], mapped
+        )
+    # A record that cannot be read may mean any blob; those stay until it is set aside or removed.
+    if len(entries) == len(records):
+        named = {entry.digest.hex for entry in entries}
+        yield from _nameless(now, {name: blob for name, blob in blobs.items() if name not in named})
 
 
 def _beyond(
-    root: Path, now: float, limits: Limits, records: Sequence[Record], mapped: frozenset[str]
+    root: Path, now: float, limits: Limits, entries: Sequence[CacheEntry], mapped: frozenset[str]
 ) -> Iterator[Rubbish]:
-    used = {record.ref: _last_use(root, record) for record in records if isinstance(record, CacheEntry)}
-    for weights in beyond(_weights(root, now, records, used, mapped), limits, now):
+    times = _times_in(refs_in(root))
+    used = {entry.ref: times.get(file_name(entry.ref), 0.0) for entry in entries}
+    for weights in beyond(_weights(root, now, entries, used, mapped), limits, now):
         for ref in weights.refs:
             size_bytes = weights.size_bytes if ref == weights.refs[-1] else 0
             what = f"{ref} stays: {weights.stays}" if weights.stays else ref
@@ -95,57 +101,47 @@ def _beyond(
 
 
 def _weights(
-    root: Path, now: float, records: Sequence[Record], used: dict[str, float], mapped: frozenset[str]
+    root: Path, now: float, entries: Sequence[CacheEntry], used: dict[str, float], mapped: frozenset[str]
 ) -> Iterator[Weights]:
-    """All weights that are there, with why they stay."""
-    entries: defaultdict[Digest, list[CacheEntry]] = defaultdict(list)
-    for record in records:
-        if isinstance(record, CacheEntry):
-            entries[record.digest].append(record)
+    """All weights, with why they stay."""
+    groups: defaultdict[Digest, list[CacheEntry]] = defaultdict(list)
+    for entry in entries:
+        groups[entry.digest].append(entry)
     pins, locks, own = pinned(root), locked(root), _names_in(cards_in(root))
-    for digest, group in entries.items():
-        if not is_there(group[0].path):
-            continue
-        names = {file_name(entry.ref) for entry in group}
-        used_at = max(used[entry.ref] for entry in group)
+    for digest, group in groups.items():
+        refs = tuple(sorted(entry.ref for entry in group))
+        used_at = max(used[ref] for ref in refs)
         stays = ""
-        if names & pins:
+        if pins and any(file_name(ref) in pins for ref in refs):
             stays = "pinned"
         elif digest.hex in locks:
             stays = f"named by {locks[digest.hex]}"
         elif digest.hex in mapped or now - used_at < RECENT_S:
             stays = "in use, or used a short while ago"
-        elif any(file_name(entry.ref) in own and entry.url.startswith("file:") for entry in group):
+        elif own and any(_is_own(entry, own) for entry in group):
             stays = "weights of your own, which may be nowhere else"
-        refs = tuple(sorted(entry.ref for entry in group))
         yield Weights(digest, refs, group[0].size_bytes, used_at, stays)
 
 
-def _last_use(root: Path, entry: CacheEntry) -> float:
-    try:
-        return ref_in(root, entry.ref).stat().st_mtime
-    except OSError:  # removed just now
-        return 0
+def _is_own(entry: CacheEntry, cards: Collection[str]) -> bool:
+    """Whether it came from a file of this disk, under a name that no catalogue has."""
+    return entry.url.startswith("file:") and file_name(entry.ref) in cards
 
 
-def _nameless(root: Path, now: float, records: Sequence[Record]) -> Iterator[Rubbish]:
-    # A record that cannot be read may mean any blob; those stay until it is set aside or removed.
-    if any(isinstance(item, CacheDamagedError) for item in records):
-        return
-    named = {item.digest.hex for item in records if isinstance(item, CacheEntry)}
-    for folder in _listed(root / VERSION / "blobs" / "sha256"):
-        for name in sorted(_names_in(folder) - named):
-            blob = folder / name
-            changed = _status_changed(blob)
-            if _BLOB_NAME.fullmatch(name) and now - changed > _YOUNG_S:
-                yield Rubbish("blob", blob, _taken_bytes(blob), "no reference means it", changed)
+def _nameless(now: float, blobs: Mapping[str, str]) -> Iterator[Rubbish]:
+    for name in sorted(blobs):
+        blob = Path(blobs[name])
+        changed = _status_changed(blob)
+        if _BLOB_NAME.fullmatch(name) and now - changed > _YOUNG_S:
+            yield Rubbish("blob", blob, _taken_bytes(blob), "no reference means it", changed)
 
 
-def _copies(copies: Sequence[Path], records: Sequence[Record], mapped: frozenset[str]) -> Iterator[Rubbish]:
+def _copies(
+    copies: Sequence[Path], entries: Sequence[CacheEntry], mapped: frozenset[str]
+) -> Iterator[Rubbish]:
     refs: defaultdict[str, list[str]] = defaultdict(list)
-    for item in records if copies else ():
-        if isinstance(item, CacheEntry):
-            refs[item.digest.hex].append(item.ref)
+    for entry in entries if copies else ():
+        refs[entry.digest.hex].append(entry.ref)
     for path in copies:
         known = tuple(refs[path.name])
         what = f"a copy of {listed(known)} for mapping; the next load makes it again" if known else _COPY
@@ -153,7 +149,23 @@ def _copies(copies: Sequence[Path], records: Sequence[Record], mapped: frozenset
         yield Rubbish("converted", path, _taken_bytes(path), what, last_change(path), is_used)
 
 
-def _names_in(folder: Path) -> set[str]:
+def _blobs(root: Path) -> dict[str, str]:
+    """Where each blob lies, and what else is there, by its name; as text, for there may be thousands."""
+    folders = [str(folder) for folder in _listed(root / VERSION / "blobs" / "sha256")]
+    return {name: f"{folder}/{name}" for folder in folders for name in _names_in(folder)}
+
+
+def _times_in(folder: Path) -> dict[str, float]:
+    """When each file of a folder was last written."""
+    times: dict[str, float] = {}
+    with suppress(OSError), os.scandir(folder) as files:
+        for file in files:
+            with suppress(OSError):  # removed just now
+                times[file.name] = file.stat().st_mtime
+    return times
+
+
+def _names_in(folder: Path | str) -> set[str]:
     try:
         return set(os.listdir(folder))  # noqa: PTH208 [names, no paths]
     except OSError:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from zoomgr.cache.usage import Usage, usage
 from zoomgr.cli.run import Run, verb
 from zoomgr.cli.shown import size
-
-if TYPE_CHECKING:
-    from zoomgr.cache.usage import Usage
+from zoomgr.garbage import no_collection
 
 
 @verb
@@ -18,17 +16,18 @@ def command(run: Run) -> None:
 
     A file with several names is counted once.
     """
-    usages = run.zoo.usage()
+    with no_collection():
+        usages = tuple(usage(run.store))
     run.table(usages, ("what", "size", "converted", "reference", "cache"), _rows(usages))
 
 
 def _rows(usages: tuple[Usage, ...]) -> Iterator[tuple[str, ...]]:
-    for usage in usages:
-        root = f"{usage.root}{' (layer)' if usage.is_layer else ''}"
-        for one in usage.weights:
+    for each in usages:
+        root = f"{each.root}{' (layer)' if each.is_layer else ''}"
+        for one in each.weights:
             converted = size(one.converted_bytes) if one.converted_bytes else ""
             yield "weights", size(one.size_bytes), converted, ", ".join(one.refs), root
-        for kind, count in usage.kinds.items():
+        for kind, count in each.kinds.items():
             if count:
                 yield f"all {kind}", size(count), "", "", root
-        yield "all", size(sum(usage.kinds.values())), "", "", root
+        yield "all", size(sum(each.kinds.values())), "", "", root

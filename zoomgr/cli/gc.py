@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from zoomgr.cache.evict import Limits
+from zoomgr.cache.gc import Rubbish, find_rubbish
 from zoomgr.cli.plain import plain
 from zoomgr.cli.run import Run, verb
 from zoomgr.cli.shown import size
 from zoomgr.cli.sizes import Age, Size
 from zoomgr.errors import ZoomgrError
-
-if TYPE_CHECKING:
-    from zoomgr.cache.gc import Rubbish
+from zoomgr.garbage import no_collection
 
 
 @verb
@@ -29,7 +29,9 @@ def command(run: Run, dry_run: bool, max_size: int | None, unused: float | None)
     With --max-size or --unused also weights, the least recently used first. What is pinned, named by a lock
     file that was used here, in use, or of your own stays.
     """
-    items = run.zoo.rubbish(max_bytes=max_size, unused_s=unused)
+    limits = None if max_size is None and unused is None else Limits(max_size, unused)
+    with no_collection():
+        items = tuple(find_rubbish(run.store.root, limits=limits))
     errors: list[ZoomgrError] = []
     freed = [0 if dry_run else _swept(run, item, errors) for item in items]
     data: list[dict[str, Any]] = [
@@ -66,7 +68,7 @@ def _stays(item: Rubbish) -> str:
 def _swept(run: Run, item: Rubbish, errors: list[ZoomgrError]) -> int:
     """The bytes that became free. What cannot be removed, say another user's, does not keep the rest."""
     try:
-        return run.zoo.sweep(item)
+        return run.store.sweep(item)
     except ZoomgrError as error:
         errors.append(error)
         return 0

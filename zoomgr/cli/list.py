@@ -10,6 +10,7 @@ from zoomgr.cli.plain import plain
 from zoomgr.cli.run import Run, verb
 from zoomgr.cli.shown import digest, metric, millions, size
 from zoomgr.errors import redacted
+from zoomgr.garbage import no_collection
 
 
 @verb
@@ -43,14 +44,17 @@ def command(run: Run, pattern: str, cached: bool, source: str) -> None:
 def _list_cache(run: Run, pattern: str, source: str) -> None:
     if source:
         run.zoo.available("", source=source)  # refuses one that nobody provides
-    from zoomgr.resolve import matches
+    with no_collection():
+        entries = list(run.store.entries())
+    if pattern != "*" or source:
+        from zoomgr.resolve import matches
 
-    entries = [
-        entry
-        for entry in run.zoo.cached()
-        if matches(entry.ref, pattern) and (not source or entry.ref.startswith(f"{source}/"))
-    ]
-    converted = run.zoo.store.converted()
+        entries = [
+            entry
+            for entry in entries
+            if matches(entry.ref, pattern) and (not source or entry.ref.startswith(f"{source}/"))
+        ]
+    converted = run.store.converted()
     rows = (
         (
             entry.ref,
@@ -64,7 +68,7 @@ def _list_cache(run: Run, pattern: str, source: str) -> None:
     data = [_with_copy(plain(entry), converted.get(entry.digest, 0)) for entry in entries if run.as_json]
     run.table(data, ("reference", "size", "sha256", "fetched", "licence"), rows)
     blobs = {entry.path: entry.size_bytes for entry in entries}
-    run.note(f"{len(entries)} references, {size(sum(blobs.values()))} in {run.zoo.settings.cache_dir}")
+    run.note(f"{len(entries)} references, {size(sum(blobs.values()))} in {run.store.root}")
     if copies := sum(converted.get(digest, 0) for digest in {entry.digest for entry in entries}):
         run.note(f"{size(copies)} more for converted copies of old files; zoomgr gc frees them")
 

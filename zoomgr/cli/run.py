@@ -6,6 +6,7 @@ import functools
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from zoomgr.cache.store import Store
     from zoomgr.progress import Bars, Silence
     from zoomgr.settings import Settings
     from zoomgr.zoo import Zoo
@@ -72,9 +74,19 @@ class Run:
 
         return Zoo(self.settings, progress=self.progress, note=self.note)
 
+    @functools.cached_property
+    def store(self) -> Store:
+        """The cache alone, for verbs that need no plugin: those are a third of what a start costs."""
+        from zoomgr.cache.store import Store
+
+        return Store(self.settings.cache_dir, self.settings.cache_layers)
+
     def site_hints(self, error: ZoomgrError) -> tuple[str, ...]:
-        """What plugins add to an error; nothing when there never was a Zoo (a corrupt registry.toml)."""
-        return self.zoo.host.hints(error) if "zoo" in self.__dict__ else ()
+        """What plugins add to an error; nothing when no Zoo can be made (a corrupt registry.toml)."""
+        if self.__dict__.keys() & {"zoo", "store"}:
+            with suppress(ZoomgrError):
+                return self.zoo.host.hints(error)
+        return ()
 
     def note(self, text: str) -> None:
         """A remark for people, on stderr, a line each."""
