@@ -19,7 +19,7 @@ from zoomgr.http.trust import authorities, system_trusting_adapter
 
 if TYPE_CHECKING:
     from oras.provider import Registry
-    from requests import Response
+    from requests import Response, Session
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _TIMEOUT_S = (10.0, 60.0)  # as `HttpClient` has them
@@ -30,20 +30,50 @@ Descriptor = dict[str, Any]
 """What names a blob: mediaType, digest, size, perhaps annotations (OCI image specification)."""
 
 
+class Host:
+    """A registry.
+
+    Args:
+        name: perhaps with a port; one of this machine is asked without TLS, as docker does.
+        login: user and password; empty for what docker's config has.
+    """
+
+    def __init__(self, name: str, login: tuple[str, str] | tuple[()] = ()) -> None:
+        self.name = name
+        self.login = login
+        self.is_plain = may_carry_token(f"http://{name}/")
+        self.url = f"{'http' if self.is_plain else 'https'}://{name}/v2/"
+
+    @functools.cached_property
+    def session(self) -> Session:
+        """What asks it: trusts whom we trust, waits no longer than we do."""
+        import requests
+
+        session = requests.Session()
+        session.verify = authorities(os.environ, "")
+        session.mount("https://", system_trusting_adapter())
+        session.request = functools.partial(session.request, timeout=_TIMEOUT_S)  # type: ignore[method-assign]
+        return session
+
+    @functools.cached_property
+    def backend(self) -> str:
+        """How it wants to know who we are, in oras' words."""
+        asked = self.session.get(self.url).headers.get("WWW-Authenticate", "")
+        return "basic" if asked.lower().startswith("basic") else "token"
+
+
 class Repository:
     """A repository; what it raises is a `NetworkError`, or `MissingPackageError` for oras.
 
     Args:
-        host: of the registry, perhaps with a port; of this machine it is asked without TLS, as docker does.
-        name: of the repository.
-        login: user and password; empty for what docker's config has.
+        host: of it.
+        name: of it.
     """
 
-    def __init__(self, host: str, name: str, login: tuple[str, str] | tuple[()] = ()) -> None:
+    def __init__(self, host: Host, name: str) -> None:
         self.name = name
-        self._url = f"{'http' if may_carry_token(f'http://{host}/') else 'https'}://{host}/v2/{name}"
         self._host = host
-        self._login = login
+        self._url = f"{host.url}{name}"
 
     # -- blobs -----------------------------------------------------------------------------------------------
 
@@ -145,7 +175,7 @@ class Repository:
         except ImportError as error:
             raise MissingPackageError("oci://", "zoomgr[oci]") from error
         except OSError as error:  # all of requests' are
-            raise fault_of(error, self._url, self._login[1:]) from error
+            raise fault_of(error, self._url, self._host.login[1:]) from error
         except Exception as error:  # oras raises ValueError and AttributeError where there is no login
             reason = "no login for it is known, or it is refused (docker login)"
             raise HttpStatusError(self._url, _UNAUTHORIZED, reason) from error
@@ -154,29 +184,23 @@ class Repository:
     def _container(self) -> Any:
         from oras.container import Container
 
-        return Container(f"{self._host}/{self.name}")
+        return Container(f"{self._host.name}/{self.name}")
 
     @functools.cached_property
     def _oras(self) -> Registry:
-        """A client that trusts whom we trust, waits no longer than we do, and tries nothing twice."""
-        import requests
+        """A client of its own, for a token is for one repository; it tries nothing twice."""
         from oras.provider import Registry
 
         class Client(Registry):  # type: ignore[misc] # [oras has no types]
             do_request = Registry.do_request.__wrapped__  # its retries wait for two minutes, also for a login
 
-        host, insecure = self._host, self._url.startswith("http:")
-        verify = authorities(os.environ, "")
-        session = requests.Session()
-        session.mount("https://", system_trusting_adapter())
-        session.request = functools.partial(session.request, timeout=_TIMEOUT_S)  # type: ignore[method-assign]
-        base = self._url.removesuffix(self.name)
-        asked = session.get(base, verify=verify).headers.get("WWW-Authenticate", "")
-        backend = "basic" if asked.lower().startswith("basic") else "token"
-        client = Client(host, insecure=insecure, tls_verify=verify, auth_backend=backend)
-        client.session = client.auth.session = session
-        if self._login:
-            client.auth.set_basic_auth(*self._login)
+        host = self._host
+        client = Client(
+            host.name, insecure=host.is_plain, tls_verify=host.session.verify, auth_backend=host.backend
+        )
+        client.session = client.auth.session = host.session
+        if host.login:
+            client.auth.set_basic_auth(*host.login)
         else:
             folder = os.environ.get("DOCKER_CONFIG")  # oras itself looks into the home folder alone
             client.auth.load_configs(self._container, [f"{folder}/config.json"] if folder else None)

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from zoomgr.airgap.index import FILENAME
-from zoomgr.airgap.mirror.client import Repository, described
+from zoomgr.airgap.mirror.client import Host, Repository, described
 from zoomgr.airgap.mirror.place import Model
 from zoomgr.cache.disk import sha256_of
 from zoomgr.cache.progress import Progress
@@ -37,6 +37,7 @@ _INDEX_TAG, _PART = "index", "ref-"
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9]+")
 _SEPARATOR = re.compile(r"\.|__?|-+")  # what may stand between letters of a name (OCI distribution, "pull")
 _TAG_LENGTH, _DIGITS = 100, 8
+_NO_TAG = "latest"  # as docker has it
 
 
 class RegistryPlace:
@@ -57,8 +58,8 @@ class RegistryPlace:
         if not self._zoo or _repository(self._zoo) != self._zoo:
             remedy = "write oci://HOST/PATH, with lower-case letters, digits and . _ - between them"
             raise InvalidSettingError("DEST", redacted(url), "it names no repository", remedy)
-        self._host = parts.netloc.rpartition("@")[2]
-        self._login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else ()
+        login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else ()
+        self._host = Host(parts.netloc.rpartition("@")[2], login)
         self._repositories: dict[str, Repository] = {}
         self._files: dict[str, Any] = {}
 
@@ -160,7 +161,7 @@ class RegistryPlace:
 
     def _repository(self, name: str) -> Repository:
         if name not in self._repositories:
-            self._repositories[name] = Repository(self._host, name, self._login)
+            self._repositories[name] = Repository(self._host, name)
         return self._repositories[name]
 
 
@@ -172,8 +173,9 @@ def named(ref: str) -> tuple[str, str]:
     """
     parsed = ModelRef.parse(ref)
     text = f"files/{Path(parsed.name).name}" if parsed.scheme else ref.partition("@")[0]
-    repository, tag = _repository(text), parsed.tag.lstrip(".-") or "latest"
-    if repository == text and tag == (parsed.tag or "latest") and not parsed.scheme:
+    repository, tag = _repository(text), parsed.tag.lstrip(".-") or _NO_TAG
+    is_as_written = tag == parsed.tag != _NO_TAG or not parsed.tag
+    if repository == text and is_as_written and not parsed.scheme:
         return repository, tag
     return repository, f"{tag[:_TAG_LENGTH]}-{hashlib.sha256(ref.encode()).hexdigest()[:_DIGITS]}"
 

@@ -131,13 +131,14 @@ def _all_of(
             known[name] = IndexEntry.of(found, card_of(found.ref))
         if name in known:
             entries.append(known[name])
-    return tuple(entries)
+    return tuple(sorted(entries, key=lambda entry: entry.ref))
 
 
-def _write_pages(place: Place, before: Iterable[IndexEntry], entries: Iterable[IndexEntry]) -> None:
+def _write_pages(place: Place, before: tuple[IndexEntry, ...], entries: tuple[IndexEntry, ...]) -> None:
     """Write the pages that are not what they were; all of them when another zoomgr has written those."""
     shown = dict(pages(before))
     is_ours = place.read(_FRONT) == shown[_FRONT]
-    for path, content in pages(entries):
+    wanted = shown if before == entries else dict(pages(entries))
+    for path, content in wanted.items():
         if not is_ours or shown.get(path) != content:
             place.write(path, content)
