@@ -420,7 +420,7 @@ def test_a_cache_that_cannot_be_written_can_be_proven(store: Store, monkeypatch:
     def refuse(*args: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("zoomgr.cache.store.write_whole", refuse)
+    monkeypatch.setattr("zoomgr.cache.writing.write_whole", refuse)
     with counted_hashing(monkeypatch) as hashed:
         store.prove(entry)
         store.prove(entry)
