@@ -204,7 +204,7 @@ class InvalidIndexError(UsageError):
         return f"{self.where}: {self.problem}"
 
     def hint(self) -> str:
-        return "docs/airgap.md says what writes one; a newer zoomgr may have written this one"
+        return "docs/bundles.md and docs/mirrors.md say what writes one; a newer zoomgr may have written this one"
 
 
 class InvalidKeyError(UsageError):
@@ -218,7 +218,7 @@ class InvalidKeyError(UsageError):
         return f"{self.path}: {self.problem}"
 
     def hint(self) -> str:
-        return "openssl genpkey -algorithm ed25519, or ssh-keygen -t ed25519, makes a key (docs/airgap.md)"
+        return "openssl genpkey -algorithm ed25519, or ssh-keygen -t ed25519, makes a key (docs/bundles.md)"
 
 
 class InvalidLockError(UsageError):
@@ -235,7 +235,7 @@ class InvalidLockError(UsageError):
         return f"{where}: {self.problem}"
 
     def hint(self) -> str:
-        return did_you_mean(self.close) or "zoomgr lock writes such files, and docs/airgap.md describes them"
+        return did_you_mean(self.close) or "zoomgr lock writes such files, and docs/lock.md describes them"
 
 
 class OutdatedLockError(UsageError):

@@ -83,7 +83,7 @@ LOCK = Lock(
 )
 TEXT_OF_IT = f"""\
 # The weights that this project uses. `zoomgr lock` writes this file, `zoomgr sync` brings what it names.
-# Keep it with the code (docs/airgap.md).
+# Keep it with the code (docs/lock.md).
 version = 1
 scripts = ["src", "train.py"]
 

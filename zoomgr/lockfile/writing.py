@@ -13,7 +13,7 @@ from zoomgr.lockfile.record import VERSION, Lock, LockEntry, source_of
 
 _HEADING = """\
 # The weights that this project uses. `zoomgr lock` writes this file, `zoomgr sync` brings what it names.
-# Keep it with the code (docs/airgap.md).
+# Keep it with the code (docs/lock.md).
 """
 ELSEWHERE = frozenset({"version", "ref", "schema", "artifact", "license"})
 """Of a card: what the entry itself says."""
