@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import re
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from PIL import Image
 
 import zoomgr
@@ -157,3 +159,48 @@ def test_constraints_hold_names_and_versions_only() -> None:
 
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.+!-]+", line) for line in lines if line[:1] != "#")
     assert not (ROOT / "uv.lock").exists() or "/uv.lock" in (ROOT / ".gitignore").read_text()
+
+
+# -- commands ------------------------------------------------------------------------------------------------
+
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_COMMAND = re.compile(r"(?<![\w/.-])zoomgr ([a-z]+)((?: [^\s|&;#`)]+)*)")
+
+
+def blocks(page: Path, *languages: str) -> Iterator[str]:
+    """The code blocks of a page, in these languages."""
+    return (found[2] for found in _BLOCK.finditer(page.read_text()) if found[1] in languages)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_have_verbs_and_options_that_exist(page: Path) -> None:
+    """In every block of a shell, or of a container's recipe."""
+    wrong = []
+    for block in blocks(page, "bash", "console", "dockerfile"):
+        for verb, rest in _COMMAND.findall(block):
+            if verb in VERBS:
+                known = options_of(verb, rest)
+                named = [
+                    word.partition("=")[0] for word in rest.split() if word.startswith("-") and word != "-"
+                ]
+                wrong += [f"{verb} {option}" for option in named if option not in known]
+            else:
+                wrong.append(verb)
+
+    assert wrong == []
+
+
+def options_of(verb: str, rest: str) -> set[str]:
+    """What a verb takes, and what those below it do."""
+    command: Any = importlib.import_module(f"zoomgr.cli.{verb}").command
+    below = getattr(command, "commands", {}).get((rest.split() or [""])[0])
+    return {option for each in (command, below) if each for param in each.params for option in param.opts}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_scripts_and_manifests_are_such(page: Path) -> None:
+    """A shell parses the one, YAML the other."""
+    for script in blocks(page, "bash"):
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    for manifest in blocks(page, "yaml"):
+        assert yaml.safe_load(manifest)["kind"]
