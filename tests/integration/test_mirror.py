@@ -365,6 +365,15 @@ def test_a_destination_that_is_none_is_refused(
     assert "hunter2" not in told.err
 
 
+def test_offline_writes_to_folders_alone(zoomgr: Say, tmp_path: Path, no_sockets: None) -> None:
+    """No socket is opened for any other place."""
+    put(Store(tmp_path / "cache"), "lab/a", CONTENT)
+
+    for destination in ("s3://bucket/zoo", "oci://127.0.0.1:9/zoo"):
+        assert zoomgr("mirror", "sync", destination, "--offline").code == 5
+    assert zoomgr("mirror", "sync", tmp_path / "site", "--offline").code == 0
+
+
 def test_a_file_of_this_disk_is_refused(zoomgr: Say, tmp_path: Path) -> None:
     """It has no name that means something elsewhere."""
     (tmp_path / NAME).write_bytes(CONTENT)

@@ -37,7 +37,7 @@ def sync(run: Run, destination: str, refs: tuple[str, ...], lock_file: Path | No
         raise click.UsageError("give references or --lock, not both")
     if lock_file:
         run.settings = settings_for(run.settings, lock_file)
-    place = place_of(destination, run.zoo.store.root)
+    place = place_of(destination, run.zoo.store.root, offline=run.zoo.settings.offline)
     if lock_file:
         models = _pulled(run, [run.zoo.lock.card_of(entry) for entry in run.zoo.lock.entries.values()])
     else:

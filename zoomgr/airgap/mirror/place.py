@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from zoomgr.cache.progress import Progress
-from zoomgr.errors import InvalidSettingError, redacted
+from zoomgr.errors import InvalidSettingError, OfflineError, redacted
 from zoomgr.records import CacheEntry, ModelCard
 from zoomgr.settings import place_url
 
@@ -76,14 +76,16 @@ class Place(Protocol):
         ...
 
 
-def place_of(destination: str, cache: Path) -> Place:
+def place_of(destination: str, cache: Path, *, offline: bool = False) -> Place:
     """The place that a destination names; touches nothing.
 
     Args:
         destination: path of a folder, or a URL.
         cache: what is synced from, which cannot be the place too.
+        offline: no socket may be opened.
 
     Raises:
+        OfflineError: it is no folder, and that is demanded.
         InvalidSettingError: it is neither, it is the cache, or nothing can be written there.
         MissingPackageError: the client of such places is not installed.
     """
@@ -98,6 +100,8 @@ def place_of(destination: str, cache: Path) -> Place:
     if scheme in {"http", "https"}:
         remedy = "write the folder that it serves"
         raise InvalidSettingError("DEST", redacted(destination), "nothing is written to web servers", remedy)
+    if offline:
+        raise OfflineError(redacted(destination))
     if scheme == "oci":
         from zoomgr.airgap.mirror.registry import RegistryPlace
 
