@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from zoomgr.cache.progress import Progress
-from zoomgr.errors import InvalidSettingError, OfflineError, redacted
+from zoomgr.errors import InvalidSettingError, redacted
 from zoomgr.records import CacheEntry, ModelCard
 from zoomgr.settings import place_url
 
@@ -85,7 +85,6 @@ def place_of(destination: str, cache: Path, *, offline: bool = False) -> Place:
         offline: no socket may be opened.
 
     Raises:
-        OfflineError: it is no folder, and that is demanded.
         InvalidSettingError: it is neither, it is the cache, or nothing can be written there.
         MissingPackageError: the client of such places is not installed.
     """
@@ -101,7 +100,8 @@ def place_of(destination: str, cache: Path, *, offline: bool = False) -> Place:
         remedy = "write the folder that it serves"
         raise InvalidSettingError("DEST", redacted(destination), "nothing is written to web servers", remedy)
     if offline:
-        raise OfflineError(redacted(destination))
+        remedy = "give a folder, or drop --offline (ZOOMGR_OFFLINE)"
+        raise InvalidSettingError("DEST", redacted(destination), "offline forbids to write there", remedy)
     if scheme == "oci":
         from zoomgr.airgap.mirror.registry import RegistryPlace
 
