@@ -15,7 +15,7 @@ from zoomgr.adapt.auto import plan_by
 from zoomgr.adapt.declared import Origin, declare
 from zoomgr.adapt.match import MAPPING, RULES, WAYS, Match
 from zoomgr.adapt.wishes import Wishes
-from zoomgr.errors import InvalidSettingError, UnknownAdapterError, close_matches
+from zoomgr.errors import InvalidSettingError, UnknownAdapterError, UnreadableCheckpointError, close_matches
 from zoomgr.garbage import give_back_heap
 from zoomgr.hookspecs import CheckpointFormat
 from zoomgr.host import PluginHost
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from zoomgr.checkpoint import Checkpoint
+
+_ATTEMPTS = 3
+"""So often may a file be removed between being found and being opened; a person does that once."""
 
 
 class Clock:
@@ -218,12 +221,23 @@ class Loader:
             **{**(card if fits else own).build_args, **request.arch_kwargs},
         )
 
+    def _of_the_cache(self, kept: Kept, card: ModelCard, path: Path, digest: Digest) -> Checkpoint:
+        """The tensors of a blob; one that somebody has removed before it was opened is brought once more."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return kept.checkpoint(path, digest)
+            except (UnreadableCheckpointError, OSError):
+                if path.exists():
+                    raise
+                path = self._file(card)[0]
+        return kept.checkpoint(path, digest)
+
     def _read(self, card: ModelCard, clock: Clock) -> tuple[Checkpoint, Digest | None]:
         with clock.stage("fetch"):
             path, digest = self._file(card)
         with clock.stage("read"):
             if self._kept and digest and card.ref.scheme != "path":
-                return self._kept.checkpoint(path, digest), digest
+                return self._of_the_cache(self._kept, card, path, digest), digest
             formats = tuple(self._host.formats.items.values())
             if self._reads:
                 return self._reads(path, formats), digest

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,10 @@ from zoomgr.cache.evict import Limits
 from zoomgr.cache.gc import find_rubbish
 from zoomgr.cache.refs import ref_in
 from zoomgr.cache.store import Store
-from zoomgr.records import CacheEntry
+from zoomgr.checkpoint import Checkpoint
+from zoomgr.kept import Kept
+from zoomgr.records import CacheEntry, Digest
+from zoomgr.zoo import Zoo
 
 TESTS = Path(__file__).parents[1]
 LOADERS = 32
@@ -61,7 +65,10 @@ def age(store: Store, days: float = 100) -> None:
 
 @pytest.mark.slow
 def test_thirty_two_loads_at_once_lose_nothing_to_gc() -> None:
-    """While all that can go is removed again and again, every load gets the right weights."""
+    """While all that can go is removed again and again, every load gets the right weights.
+
+    The times of uses are set back all the while, which nobody does: so files go that a load has just found.
+    """
     store = Store(Path(os.environ["ZOOMGR_CACHE"]))
     freed = 0
     command = [sys.executable, "-c", _LOADS]
@@ -80,6 +87,28 @@ def test_thirty_two_loads_at_once_lose_nothing_to_gc() -> None:
 
     assert int(failed) == 0
     assert freed > 0
+
+
+@pytest.mark.usefixtures("acme")
+def test_a_file_that_is_removed_between_being_found_and_opened_is_fetched_again(
+    make_zoo: Callable[..., Zoo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a person, say, who looks at no times; the load does not fail."""
+    zoo = make_zoo()
+    expected = zoo.read("acme/tiny").specs
+    real = Kept.checkpoint
+    opened: list[Path] = []
+
+    def removed_first(self: Kept, blob: Path, digest: Digest) -> Checkpoint:
+        opened.append(blob)
+        if len(opened) == 1:
+            zoo.remove("acme/tiny")
+        return real(self, blob, digest)
+
+    monkeypatch.setattr(Kept, "checkpoint", removed_first)
+
+    assert zoo.read("acme/tiny").specs == expected
+    assert len(opened) == 2
 
 
 # -- killed --------------------------------------------------------------------------------------------------
