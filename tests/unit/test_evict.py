@@ -366,8 +366,8 @@ def test_a_use_while_the_record_is_taken_is_told_that_it_is_gone(
     real = Store._taken
     uses: list[bool] = []
 
-    def taken(self: Store, path: Path) -> Path | None:
-        moved = real(self, path)
+    def taken(self: Store, path: Path, name: str = "") -> Path | None:
+        moved = real(self, path, name)
         uses.append(store.use(entry))
         return moved
 
@@ -387,8 +387,8 @@ def test_a_record_that_is_written_anew_while_it_is_taken_stays(
     real = Store._taken
     again: list[CacheEntry] = []
 
-    def taken(self: Store, path: Path) -> Path | None:
-        moved = real(self, path)
+    def taken(self: Store, path: Path, name: str = "") -> Path | None:
+        moved = real(self, path, name)
         if not again:
             again.append(put(Store(self.root), "a", b"weights"))
         return moved

@@ -338,8 +338,8 @@ def test_a_blob_that_is_committed_while_it_is_taken_away_is_there_in_the_end(
     (item,) = find_rubbish(store.root, later())
     real = Store._taken
 
-    def taken(self: Store, path: Path) -> Path | None:
-        moved = real(self, path)
+    def taken(self: Store, path: Path, name: str = "") -> Path | None:
+        moved = real(self, path, name)
         put(Store(self.root), "a", CONTENT)
         return moved
 
@@ -349,6 +349,36 @@ def test_a_blob_that_is_committed_while_it_is_taken_away_is_there_in_the_end(
     entry = store.find("a")
     assert entry is not None
     assert entry.digest == Digest(sha256(CONTENT))
+    check_whole(store, entry)
+
+
+def test_a_blob_whose_remover_is_killed_before_it_sees_a_new_ref_is_brought_back(store: Store) -> None:
+    """The next sweep finds it among what is left, and that a ref means it."""
+    nameless(store)
+    (item,) = find_rubbish(store.root, later())
+    child = os.fork()
+    if not child:  # it is gone when it looks for refs the second time, with the blob in its hands
+        real, calls = Store._is_used, []
+
+        def is_used(self: Store, digest: Digest) -> bool:
+            calls.append(real(self, digest))
+            if len(calls) == 2:
+                os._exit(0)
+            put(Store(self.root), "a", CONTENT)
+            return False
+
+        Store._is_used = is_used  # type: ignore[assignment, method-assign]
+        store.sweep(item)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    entry = store.find("a")
+    assert entry is None or not entry.path.exists()
+
+    (left,) = find_rubbish(store.root)
+
+    assert (left.kind, left.is_used, store.sweep(left)) == ("partial", False, 0)
+    entry = store.find("a")
+    assert entry is not None
     check_whole(store, entry)
 
 

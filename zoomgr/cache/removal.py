@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from zoomgr.cache.disk import refusals, unique_name
 from zoomgr.cache.modes import make_folder
-from zoomgr.cache.owner import is_left
+from zoomgr.cache.owner import is_left, key_of, owned_name
 from zoomgr.cache.reading import is_there
 from zoomgr.cache.refs import converted_in, index_in, read_entry, records_in, ref_in
 from zoomgr.cache.roots import Root, pin_of, root_of
@@ -24,6 +24,10 @@ from zoomgr.records import CacheEntry, Digest
 
 if TYPE_CHECKING:
     from zoomgr.cache.gc import Rubbish
+
+
+_TAKEN = "blob-"
+"""How the name of a blob on its way out begins; its digest follows."""
 
 
 class Remover(CacheWriter):
@@ -108,7 +112,7 @@ class Remover(CacheWriter):
             case "blob":
                 digest = Digest(item.path.name)
                 return 0 if self._is_used(digest) else self._delete(item.path, digest)
-            case "partial" if not is_left(item.path):
+            case "partial" if not is_left(item.path) or self._restored(item.path):
                 return 0
             case "weights" | "converted" if item.is_used:
                 return 0
@@ -144,7 +148,7 @@ class Remover(CacheWriter):
 
     def _delete(self, blob: Path, digest: Digest) -> int:
         """Take the blob away, look whether it was committed again meanwhile, and only then delete it."""
-        taken = self._taken(blob)
+        taken = self._taken(blob, owned_name(_TAKEN + digest.hex))
         size_bytes = 0
         with refusals(blob):
             if taken and self._is_used(digest):
@@ -160,10 +164,19 @@ class Remover(CacheWriter):
                 derived.unlink(missing_ok=True)
         return size_bytes
 
-    def _taken(self, path: Path) -> Path | None:
+    def _restored(self, path: Path) -> bool:
+        """Give a blob its name again whose remover was killed before it saw that there is a ref of it."""
+        kind, _, digits = key_of(path.name).partition(_TAKEN)
+        if kind or not digits or not self._is_used(Digest(digits)):
+            return False
+        with refusals(path):
+            _put_back(path, self.blob_path(Digest(digits)))
+        return True
+
+    def _taken(self, path: Path, name: str = "") -> Path | None:
         """Move something out of everybody's sight, so that nobody begins to use it; None when it is gone."""
         self._prepare()
-        taken = self._own / "partial" / unique_name()
+        taken = self._own / "partial" / (name or unique_name())
         with refusals(path):
             try:
                 path.rename(taken)
