@@ -112,3 +112,14 @@ def make_zoo(tmp_path: Path) -> Callable[..., Zoo]:
         return Zoo(Settings(cache_dir=tmp_path / "cache", registry_files=files, **settings))
 
     return make
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums are made in one order, as in another process that has one thread (OMP_NUM_THREADS=1)."""
+    import torch  # few tests need it
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

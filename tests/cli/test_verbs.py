@@ -24,7 +24,7 @@ def test_help_names_every_verb_and_the_exit_codes(zoomgr: Say) -> None:
 @pytest.mark.parametrize("verb", list(VERBS))
 def test_every_verb_explains_itself_and_has_the_common_options(zoomgr: Say, verb: str) -> None:
     """`--offline`, `--cache`, `--quiet` and `--json` everywhere."""
-    told = zoomgr(verb, "--help")
+    told = zoomgr(*{"mirror": ("mirror", "sync")}.get(verb, (verb,)), "--help")
 
     assert told.code == 0
     for option in ("--offline", "--cache", "--registry", "--quiet", "--json"):

@@ -36,6 +36,7 @@ PLACES = {
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_weights_get_from_a_laptop_to_nodes_without_internet(tmp_path: Path) -> None:
     """Locked, exported, imported, served in three ways, loaded with no socket: the outputs are equal."""
     laptop, www = tmp_path / "laptop", tmp_path / "origin"
@@ -98,6 +99,6 @@ def far_side(folder: Path, connected_port: int, environment: dict[str, str], apa
     """What the other script does, on this machine or apart from it."""
     script = Path(__file__).with_name("far_side.py")
     command = [*apart, sys.executable, str(script), str(folder), str(connected_port)]
-    own = {**os.environ, **environment, "PYTHONPATH": str(script.parents[1])}
+    own = {**os.environ, **environment, "PYTHONPATH": str(script.parents[1]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=own, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

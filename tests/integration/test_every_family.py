@@ -12,7 +12,7 @@ import torch
 from sweeping import FAMILIES, checked, differences, module_of
 from torch import nn
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 ARCHITECTURES = [
     "torchvision/alexnet",
@@ -153,12 +153,6 @@ ARCHITECTURES = [
     "timm/xcit_nano_12_p8_224",
 ]
 REFUSED = {"timm/csatv2": "refused: cannot-adapt-stem"}
-
-
-@pytest.fixture(autouse=True)
-def alone() -> None:
-    """Other tests use the other processors."""
-    torch.set_num_threads(1)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

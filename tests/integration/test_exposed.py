@@ -70,6 +70,7 @@ def zoo(make_zoo: MakeZoo, tmp_path: Path) -> Zoo:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("copy", [False, True], ids=["links", "copies"])
+@pytest.mark.usefixtures("one_thread")
 def test_unchanged_code_loads_from_the_zoo(zoo: Zoo, tmp_path: Path, copy: bool) -> None:
     """By name, by URL and from the hub, with the zoo's outputs; it may open no socket and knows no zoomgr.
 
@@ -79,7 +80,7 @@ def test_unchanged_code_loads_from_the_zoo(zoo: Zoo, tmp_path: Path, copy: bool)
 
     hub, hf = (expose(zoo, tool, [], tmp_path / "homes", copy=copy) for tool in ("torch-hub", "huggingface"))
     paths = [str(tmp_path / "pictures"), str(tmp_path / "outputs")]
-    variables = {**os.environ, **hub.environment, **hf.environment}
+    variables = {**os.environ, **hub.environment, **hf.environment, "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", PROGRAM, *paths], env=variables, check=True)
 
     one, other = (answer(zoo.load(ref)) for ref in (TORCHVISION, TIMM))

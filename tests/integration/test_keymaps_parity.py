@@ -6,7 +6,7 @@ recorded names and answers (tests/data/keymaps). The adapter is told of the sour
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ from zoomgr.hookspecs import Options
 from zoomgr.host import PluginHost
 from zoomgr.records import LoadPlan, TensorSpec
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 _ALIKE = {
     "hf-resnet": ["hf-regnet-timm"],  # RegNet X has the names of a ResNet
@@ -40,15 +40,6 @@ def keras_on_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keras runs on what is installed, and writes its settings where they go with the test."""
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """The networks are small, and threads of several workers wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
