@@ -1,0 +1,54 @@
+"""The site of the docs: it is built without a warning, its first page does what it says."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mkdocs.commands.build import build
+from mkdocs.config import load_config
+
+import zoomgr
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """All pages, and a reference that is made of the docstrings; nothing is asked of another site."""
+    caplog.set_level(logging.WARNING, logger="mkdocs")
+
+    build(load_config(str(ROOT / "mkdocs.yml"), site_dir=str(tmp_path), strict=True))
+
+    assert caplog.messages == []
+    reference = (tmp_path / "reference" / "index.html").read_text()
+    assert "zoomgr.zoo.Zoo.load_with_report" in reference
+    for page in tmp_path.rglob("*.html"):
+        asked = re.findall(r'<(?:script|link|img)\b[^>]*?(?:src|href)="(https?://[^"]+)"', page.read_text())
+        assert asked == [], page
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    """But for the decisions, which are found by their folder."""
+    listed = re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text())
+
+    assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.index
+@pytest.mark.slow
+def test_the_first_page_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the real weights."""
+    monkeypatch.chdir(tmp_path)
+    zoomgr._default_zoo.cache_clear()
+    scope: dict[str, Any] = {}
+
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "index.md").read_text(), re.DOTALL)
+    for block in blocks:
+        exec(block, scope)  # noqa: S102 [our own page]
+    zoomgr._default_zoo.cache_clear()
+
+    assert len(blocks) == 2
