@@ -23,7 +23,7 @@ from zoomgr.garbage import no_collection
 from zoomgr.gate import Gate
 from zoomgr.hookspecs import Options
 from zoomgr.host import PluginHost
-from zoomgr.lockfile import Lock, read_lock
+from zoomgr.lockfile import Lock
 from zoomgr.records import (
     CacheEntry,
     Digest,
@@ -85,8 +85,7 @@ class Zoo:
             Options(self.settings.offline, self.store.remember, self._token),
             disabled=self.settings.disabled_plugins,
         )
-        lock_file = self.settings.lock_file
-        self.lock = read_lock(lock_file) if lock_file else Lock()
+        self.lock = _lock_of(self.settings.lock_file)
         self._resolver = Resolver(self.host, self.registry, self.store.own_cards, self.lock)
         self._gate = Gate(self.registry.policy, self.host)
         self._note = note
@@ -668,6 +667,14 @@ class Zoo:
         prepare = self.preprocess(card)
         names = class_names(card.labels, card.num_classes or 0)
         return predict(self.load(card), prepare, opened, names, top=top)
+
+
+def _lock_of(path: Path | None) -> Lock:
+    if path is None:
+        return Lock()
+    from zoomgr.lockfile.reading import read_lock  # most projects have none
+
+    return read_lock(path)
 
 
 def _shown(ref: str) -> str:

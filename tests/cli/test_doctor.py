@@ -22,7 +22,8 @@ from servers.faulty import Answer, answering
 import zoomgr
 from zoomgr.airgap.doctor import network, packages
 from zoomgr.cache.store import Store
-from zoomgr.lockfile import Lock, LockEntry, write_lock
+from zoomgr.lockfile import Lock, LockEntry
+from zoomgr.lockfile.writing import write_lock
 
 TINY = "acme/tiny@v1"
 

@@ -13,7 +13,7 @@ from servers.caches import sha256
 
 import zoomgr as package
 from zoomgr.errors import DigestMismatchError, LockDiffersError
-from zoomgr.lockfile import read_lock
+from zoomgr.lockfile.reading import read_lock
 from zoomgr.settings import Settings
 from zoomgr.zoo import Zoo
 

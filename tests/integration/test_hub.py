@@ -27,7 +27,8 @@ from zoomgr.errors import (
     OfflineError,
     UnreachableError,
 )
-from zoomgr.lockfile import Lock, write_lock
+from zoomgr.lockfile import Lock
+from zoomgr.lockfile.writing import write_lock
 from zoomgr.settings import Settings
 from zoomgr.zoo import Zoo
 

@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from zoomgr.errors import CannotLockError, FileUnwritableError, InvalidLockError, LockDiffersError
-from zoomgr.lockfile import Lock, LockEntry, dump_lock, locked_refs, parse_lock, read_lock, write_lock
+from zoomgr.lockfile import Lock, LockEntry
+from zoomgr.lockfile.reading import locked_refs, parse_lock, read_lock
+from zoomgr.lockfile.writing import dump_lock, write_lock
 from zoomgr.records import Artifact, Digest, ModelCard, ModelRef, Preprocess
 
 WORDS = st.from_regex(r"[a-z0-9_][a-z0-9_.-]{0,5}", fullmatch=True)

@@ -53,7 +53,7 @@ def command(
     from zoomgr.airgap.lock import changes, entry_of, updated, wishes
     from zoomgr.airgap.scripts import read_scripts
     from zoomgr.airgap.sync import keep_as_root
-    from zoomgr.lockfile import write_lock
+    from zoomgr.lockfile.writing import write_lock
 
     if not names and not scripts:
         raise click.UsageError("Name weights to lock, or scripts that use some: --from SCRIPT.")
@@ -81,7 +81,8 @@ def command(
 
 
 def _there(place: Path) -> Lock:
-    from zoomgr.lockfile import Lock, read_lock
+    from zoomgr.lockfile import Lock
+    from zoomgr.lockfile.reading import read_lock
 
     if not place.absolute().parent.is_dir():  # told before anything is fetched
         raise FileUnwritableError(str(place), f"there is no folder {place.parent}")

@@ -22,16 +22,6 @@
 Equal locks are equal bytes: tables are sorted by reference, and what has its default is left out.
 """
 
-from zoomgr.lockfile.reading import locked_refs, parse_lock, read_lock
 from zoomgr.lockfile.record import Lock, LockEntry
-from zoomgr.lockfile.writing import dump_lock, write_lock
 
-__all__ = [
-    "Lock",
-    "LockEntry",
-    "dump_lock",
-    "locked_refs",
-    "parse_lock",
-    "read_lock",
-    "write_lock",
-]
+__all__ = ["Lock", "LockEntry"]  # reading and writing are imported where a project has a lock
