@@ -1,13 +1,14 @@
 """zoomgr: pretrained vision models by name, their bytes proven, loaded into the network you want.
 
 Every function here is a method of a default `Zoo`, made at the first call with the settings that the
-environment then has; but for `adapt_head`, `adapt_stem` and `check`, which need none. Importing zoomgr
-imports no torch; neither does anything that needs no tensors.
+environment then has; but for `adapt_head`, `adapt_stem`, `check` and `tune`, which need none. Importing
+zoomgr imports no torch; neither does anything that needs no tensors.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from zoomgr.garbage import no_collection
@@ -16,6 +17,7 @@ with no_collection():  # what was imported before may have a full one due
     from zoomgr.errors import ZoomgrError
 
 if TYPE_CHECKING:
+    from zoomgr import tune
     from zoomgr.adapt.evidence import check
     from zoomgr.adapt.surgery import adapt_head, adapt_stem
     from zoomgr.zoo import Zoo
@@ -55,6 +57,7 @@ __all__ = [
     "pull",
     "read",
     "show",
+    "tune",
     "which",
 ]
 
@@ -75,6 +78,8 @@ def __getattr__(name: str) -> Any:
         from zoomgr.zoo import Zoo
 
         return Zoo
+    if name == "tune":
+        return import_module("zoomgr.tune")
     if name == "check":
         from zoomgr.adapt.evidence import check
 

@@ -484,6 +484,21 @@ class UnknownArchitectureError(NotFoundError):
         return did_you_mean(self.close) or "name it as FAMILY/NAME, e.g. arch='torchvision/vgg16'"
 
 
+class UnknownPartError(NotFoundError):
+    """A path, glob or kind that fits no module and no parameter of a network."""
+
+    code = "unknown-part"
+    what: str
+    part: str
+    close: tuple[str, ...] = ()
+
+    def headline(self) -> str:
+        return f"nothing in {self.what} is called {self.part!r}"
+
+    def hint(self) -> str:
+        return did_you_mean(self.close) or "a piece of a name is written as a glob, e.g. '*fc*'"
+
+
 class AmbiguousNameError(NotFoundError):
     """Several sources outside `[sources] order` have a bare name; none is guessed."""
 

@@ -1,0 +1,9 @@
+"""From a loaded network to a fine-tuned one: what trains, how fast, and when.
+
+Everything takes any `nn.Module`, whoever built it; what zoomgr declares with a network is used where it is
+there.
+"""
+
+from zoomgr.tune.freeze import Freezing, Frozen, freeze, freeze_state, frozen, restore_freeze, unfreeze
+
+__all__ = ["Freezing", "Frozen", "freeze", "freeze_state", "frozen", "restore_freeze", "unfreeze"]
