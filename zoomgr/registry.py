@@ -7,11 +7,11 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
-from zoomgr.errors import InvalidRefError, InvalidRegistryError, close_matches, reason_of, redacted
-from zoomgr.lines import line_of, line_told_by
+from zoomgr.errors import InvalidRegistryError, reason_of, redacted
+from zoomgr.lines import TomlFile, line_told_by
 from zoomgr.policy import Policy
 from zoomgr.records import Artifact, Digest, ModelCard, ModelRef
 from zoomgr.settings import place_url
@@ -106,12 +106,13 @@ def shipped_file() -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
-    """One registry file on its way to a `Registry`; knows the lines that its errors name."""
+class _File(TomlFile):
+    """One registry file on its way to a `Registry`."""
 
-    path: Path
-    text: str
     data: Mapping[str, Any]
+
+    what: ClassVar[str] = "a registry"
+    refusal: ClassVar[type[InvalidRegistryError]] = InvalidRegistryError
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -234,23 +235,6 @@ class _File:
     def names(self, table: str, key: str, values: Any) -> tuple[str, ...]:
         found: tuple[str, ...] = self.convert(table, key, values, _texts)
         return found
-
-    def convert(self, table: str, key: str, value: Any, parse: Callable[[Any], Any]) -> Any:
-        try:
-            return parse(value)
-        except InvalidRefError as error:
-            self.fail(table, key, f"{key}: {error.headline()}")
-        except ValueError as error:
-            self.fail(table, key, f"{redacted(key)}: {error}")
-
-    def check_keys(self, table: str, found: Mapping[str, Any], known: Sequence[str]) -> None:
-        for key in found:
-            if key not in known:
-                problem = f"{table or 'a registry'} has no key {key!r}"
-                self.fail(table, key, problem, close_matches(key, tuple(known)))
-
-    def fail(self, table: str, key: str, problem: str, close: tuple[str, ...] = ()) -> NoReturn:
-        raise InvalidRegistryError(str(self.path), line_of(self.text, table, key), problem, close)
 
 
 def _texts(values: Any) -> tuple[str, ...]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar
 
 from zoomgr.cards import read_card
-from zoomgr.errors import InvalidLockError, InvalidRefError, close_matches, reason_of
-from zoomgr.lines import line_of, line_told_by
+from zoomgr.errors import InvalidLockError, reason_of
+from zoomgr.lines import TomlFile, line_told_by
 from zoomgr.lockfile.record import VERSION, Lock, LockEntry, source_of
 from zoomgr.lockfile.writing import ELSEWHERE
 from zoomgr.records import Artifact, Digest, ModelCard, ModelRef
@@ -56,20 +56,20 @@ def parse_lock(text: str, path: str) -> Lock:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InvalidLockError(path, line_told_by(error), f"no TOML: {error}") from error
-    return _File(path, text).lock(data)
+    return _File(Path(path), text).lock(data)
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
-    """A lock on its way; knows the lines that its errors name."""
+class _File(TomlFile):
+    """A lock on its way."""
 
-    path: str
-    text: str
+    what: ClassVar[str] = "a lock"
+    refusal: ClassVar[type[InvalidLockError]] = InvalidLockError
 
     def lock(self, data: Mapping[str, Any]) -> Lock:
         self.check_keys("", data, _SECTIONS)
         if "version" not in data:
-            raise InvalidLockError(self.path, 0, f"it says no version; this zoomgr reads {VERSION}")
+            raise InvalidLockError(str(self.path), 0, f"it says no version; this zoomgr reads {VERSION}")
         if data["version"] != VERSION:
             found = data["version"]
             self.fail("", "version", f"it is of version {found!r}, and this zoomgr reads {VERSION}")
@@ -79,7 +79,7 @@ class _File:
             self.fail("", "models", "models must be a table")
         entries = {ref: self.entry(ref, models[ref]) for ref in sorted(models)}
         self.check_names(entries)
-        return Lock(entries, scripts, self.path, self.text)
+        return Lock(entries, scripts, str(self.path), self.text)
 
     def entry(self, ref: str, known: Any) -> LockEntry:
         table = f"models.{ref}"
@@ -127,8 +127,7 @@ class _File:
             whole = json.dumps({"version": 1, "ref": {"name": ref}, **known}, allow_nan=False)
             return read_card(whole.encode())
         except (ValueError, TypeError) as error:
-            problem = f"{ref}: its card: {error}"
-            raise InvalidLockError(self.path, line_of(self.text, "models", ref), problem) from error
+            self.fail("models", ref, f"{ref}: its card: {error}")
 
     def check_names(self, entries: Mapping[str, LockEntry]) -> None:
         """Refuse a name that stands for two entries."""
@@ -137,23 +136,6 @@ class _File:
             for name in entry.names:
                 if owners.setdefault(name, ref) != ref:
                     self.fail(f"models.{ref}", "names", f"{name} stands for {owners[name]} and for {ref}")
-
-    def convert(self, table: str, key: str, value: Any, parse: Callable[[Any], Any]) -> Any:
-        try:
-            return parse(value)
-        except InvalidRefError as error:
-            self.fail(table, key, f"{key}: {error.headline()}")
-        except ValueError as error:
-            self.fail(table, key, f"{key}: {error}")
-
-    def check_keys(self, table: str, found: Mapping[str, Any], known: Sequence[str]) -> None:
-        for key in found:
-            if key not in known:
-                problem = f"{table or 'a lock'} has no key {key!r}"
-                self.fail(table, key, problem, close_matches(key, tuple(known)))
-
-    def fail(self, table: str, key: str, problem: str, close: tuple[str, ...] = ()) -> NoReturn:
-        raise InvalidLockError(self.path, line_of(self.text, table, key), problem, close)
 
 
 def _canonical(text: str) -> ModelRef:
