@@ -5,5 +5,19 @@ there.
 """
 
 from zoomgr.tune.freeze import Freezing, Frozen, freeze, freeze_state, frozen, restore_freeze, unfreeze
+from zoomgr.tune.groups import enter, param_groups
+from zoomgr.tune.stages import Stage, stages
 
-__all__ = ["Freezing", "Frozen", "freeze", "freeze_state", "frozen", "restore_freeze", "unfreeze"]
+__all__ = [
+    "Freezing",
+    "Frozen",
+    "Stage",
+    "enter",
+    "freeze",
+    "freeze_state",
+    "frozen",
+    "param_groups",
+    "restore_freeze",
+    "stages",
+    "unfreeze",
+]
