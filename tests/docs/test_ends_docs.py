@@ -1,4 +1,4 @@
-"""The pages on stems and heads say what the code does: their Python runs."""
+"""The pages on stems, heads and fine-tuning say what the code does: their Python runs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def random_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 @pytest.mark.usefixtures("random_weights")
-@pytest.mark.parametrize(("page", "count"), [("stem.md", 3), ("heads.md", 2), ("surgery.md", 1)])
+@pytest.mark.parametrize(
+    ("page", "count"), [("stem.md", 3), ("heads.md", 2), ("surgery.md", 1), ("fine-tuning.md", 4)]
+)
 def test_the_python_of_a_page_runs(page: str, count: int) -> None:
     """As it stands there, block after block."""
     scope: dict[str, Any] = {}

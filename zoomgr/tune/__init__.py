@@ -6,13 +6,19 @@ there.
 
 from zoomgr.tune.freeze import Freezing, Frozen, freeze, freeze_state, frozen, restore_freeze, unfreeze
 from zoomgr.tune.groups import enter, param_groups
+from zoomgr.tune.plan import FinetunePlan, PlannedGroup, finetune_plan
 from zoomgr.tune.stages import Stage, stages
+from zoomgr.tune.unfreezer import Unfreezer
 
 __all__ = [
+    "FinetunePlan",
     "Freezing",
     "Frozen",
+    "PlannedGroup",
     "Stage",
+    "Unfreezer",
     "enter",
+    "finetune_plan",
     "freeze",
     "freeze_state",
     "frozen",
