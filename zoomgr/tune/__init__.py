@@ -4,24 +4,37 @@ Everything takes any `nn.Module`, whoever built it; what zoomgr declares with a 
 there.
 """
 
+from zoomgr.tune.features import Embeddings, Features, embeddings, features
 from zoomgr.tune.freeze import Freezing, Frozen, freeze, freeze_state, frozen, restore_freeze, unfreeze
 from zoomgr.tune.groups import enter, param_groups
+from zoomgr.tune.init import init, initialisers
 from zoomgr.tune.plan import FinetunePlan, PlannedGroup, finetune_plan
 from zoomgr.tune.stages import Stage, stages
+from zoomgr.tune.stats import ActivationStats, LayerStats, activation_stats, lsuv
 from zoomgr.tune.unfreezer import Unfreezer
 
 __all__ = [
+    "ActivationStats",
+    "Embeddings",
+    "Features",
     "FinetunePlan",
     "Freezing",
     "Frozen",
+    "LayerStats",
     "PlannedGroup",
     "Stage",
     "Unfreezer",
+    "activation_stats",
+    "embeddings",
     "enter",
+    "features",
     "finetune_plan",
     "freeze",
     "freeze_state",
     "frozen",
+    "init",
+    "initialisers",
+    "lsuv",
     "param_groups",
     "restore_freeze",
     "stages",
