@@ -1310,6 +1310,23 @@ class CannotConvertError(AdaptError):
         return "nothing was written; --ignore GLOB (ignore=) leaves tensors out"
 
 
+class CannotResumeError(AdaptError):
+    """A file that is no training state, or one of another kind of training; nothing was changed."""
+
+    code = "cannot-resume"
+    path: str
+    reason: str
+
+    def headline(self) -> str:
+        return f"{PurePath(self.path).name} cannot be resumed: {self.reason}"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "file", self.path
+
+    def hint(self) -> str:
+        return "zoomgr.load_into puts only the weights of a file into a network"
+
+
 class CannotPredictError(AdaptError):
     """`predict` needs a classifier of pictures with a known preprocessing."""
 

@@ -10,6 +10,7 @@ from zoomgr.tune.groups import enter, param_groups
 from zoomgr.tune.init import init, initialisers
 from zoomgr.tune.plan import FinetunePlan, PlannedGroup, finetune_plan
 from zoomgr.tune.stages import Stage, stages
+from zoomgr.tune.state import Resumed, resume, save_checkpoint
 from zoomgr.tune.stats import ActivationStats, LayerStats, activation_stats, lsuv
 from zoomgr.tune.unfreezer import Unfreezer
 
@@ -22,6 +23,7 @@ __all__ = [
     "Frozen",
     "LayerStats",
     "PlannedGroup",
+    "Resumed",
     "Stage",
     "Unfreezer",
     "activation_stats",
@@ -37,6 +39,8 @@ __all__ = [
     "lsuv",
     "param_groups",
     "restore_freeze",
+    "resume",
+    "save_checkpoint",
     "stages",
     "unfreeze",
 ]
