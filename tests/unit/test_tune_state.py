@@ -164,9 +164,15 @@ def compiled_inside(model: nn.Module) -> nn.Module:
     return model
 
 
+def compiled_and_parallel(model: nn.Module) -> nn.Module:
+    """Two around it."""
+    compiled: Any = torch.compile(model)
+    return nn.DataParallel(compiled)
+
+
 @pytest.mark.parametrize(
     "wrap",
-    [torch.compile, nn.DataParallel, compiled_inside, lambda model: nn.DataParallel(torch.compile(model))],
+    [torch.compile, nn.DataParallel, compiled_inside, compiled_and_parallel],
 )
 def test_wrappers_are_taken_off_and_are_no_hindrance(
     tmp_path: Path, wrap: Callable[[nn.Module], nn.Module]
