@@ -9,6 +9,7 @@ from zoomgr.tune.freeze import Freezing, Frozen, freeze, freeze_state, frozen, r
 from zoomgr.tune.groups import enter, param_groups
 from zoomgr.tune.init import init, initialisers
 from zoomgr.tune.plan import FinetunePlan, PlannedGroup, finetune_plan
+from zoomgr.tune.pyramid import pyramid
 from zoomgr.tune.stages import Stage, stages
 from zoomgr.tune.state import Resumed, resume, save_checkpoint
 from zoomgr.tune.stats import ActivationStats, LayerStats, activation_stats, lsuv
@@ -38,6 +39,7 @@ __all__ = [
     "initialisers",
     "lsuv",
     "param_groups",
+    "pyramid",
     "restore_freeze",
     "resume",
     "save_checkpoint",

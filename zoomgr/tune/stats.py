@@ -116,7 +116,7 @@ def activation_stats(model: nn.Module, *args: Any, **kwargs: Any) -> ActivationS
         return hook
 
     leaves = {path: see(path) for path, one in model.named_modules() if not any(True for _ in one.children())}
-    with _unmoved(model), hooked(model, leaves):
+    with unmoved(model), hooked(model, leaves):
         model(*args, **kwargs)
     return ActivationStats(tuple(rows))
 
@@ -158,7 +158,7 @@ def lsuv(
             orthogonal_(layer.weight)
             if layer.bias is not None:
                 layer.bias.zero_()
-    with _unmoved(model), torch.no_grad():
+    with unmoved(model), torch.no_grad():
         rows = tuple(_scaled(model, path, args, tolerance, tries) for path in layers)
     return ActivationStats(rows)
 
@@ -206,7 +206,7 @@ def _cells(row: LayerStats) -> tuple[str, ...]:
 
 
 @contextmanager
-def _unmoved(model: nn.Module) -> Iterator[None]:
+def unmoved(model: nn.Module) -> Iterator[None]:
     """A pass in training moves running statistics and random numbers; both are put back."""
     import torch
 
