@@ -204,7 +204,7 @@ class InvalidIndexError(UsageError):
         return f"{self.where}: {self.problem}"
 
     def hint(self) -> str:
-        return "docs/bundles.md and docs/mirrors.md say what writes one; a newer zoomgr may have written this one"
+        return "docs/bundles.md and docs/mirrors.md say what writes one; was it a newer zoomgr?"
 
 
 class InvalidKeyError(UsageError):
