@@ -1,8 +1,8 @@
 """zoomgr: pretrained vision models by name, their bytes proven, loaded into the network you want.
 
 Every function here is a method of a default `Zoo`, made at the first call with the settings that the
-environment then has; but for `adapt_head`, `adapt_stem`, `check` and `tune`, which need none. Importing
-zoomgr imports no torch; neither does anything that needs no tensors.
+environment then has; but for `adapt_head`, `adapt_stem`, `check`, `look` and `tune`, which need none.
+Importing zoomgr imports no torch; neither does anything that needs no tensors.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ with no_collection():  # what was imported before may have a full one due
     from zoomgr.errors import ZoomgrError
 
 if TYPE_CHECKING:
-    from zoomgr import tune
+    from zoomgr import look, tune
     from zoomgr.adapt.evidence import check
     from zoomgr.adapt.surgery import adapt_head, adapt_stem
     from zoomgr.zoo import Zoo
@@ -51,6 +51,7 @@ __all__ = [
     "load",
     "load_into",
     "load_with_report",
+    "look",
     "plan",
     "predict",
     "preprocess",
@@ -78,8 +79,8 @@ def __getattr__(name: str) -> Any:
         from zoomgr.zoo import Zoo
 
         return Zoo
-    if name == "tune":
-        return import_module("zoomgr.tune")
+    if name in {"look", "tune"}:
+        return import_module(f"zoomgr.{name}")
     if name == "check":
         from zoomgr.adapt.evidence import check
 

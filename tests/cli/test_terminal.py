@@ -49,6 +49,16 @@ def test_every_kind_of_line_is_one_line_and_inert(line: str | tuple[str, ...] | 
     assert INERT in text
 
 
+def test_who_wants_no_colour_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By no-color.org: whatever the variable says, unless it is empty."""
+    line = Painted("error", "red", ": x")
+
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert drawn(line) == "error: x"
+    monkeypatch.setenv("NO_COLOR", "")
+    assert drawn(line) == "\x1b[31merror\x1b[0m: x"
+
+
 def test_a_checkpoint_cannot_write_to_the_terminal(tmp_path: Path) -> None:
     """Its names are data, drawn as a table."""
     nasty = NASTY.removesuffix("\udcff")  # JSON of a file is UTF-8

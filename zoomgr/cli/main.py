@@ -40,6 +40,7 @@ VERBS = {
     "diff": "compare two checkpoints, key by key and value by value",
     "convert": "write a checkpoint as safetensors, with an architecture's keys or its own",
     "plan": "show what a load would do, tensor by tensor",
+    "summary": "show the modules of a network: shapes, parameters, multiplications",
     "predict": "name what is on a picture",
     "plugins": "show the installed plugins and what became of them",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -66,7 +67,9 @@ def drawn(line: Line) -> str:
     """A line as a terminal or a pipe may have it: whatever it holds, it is one line, and inert."""
     match line:
         case Painted():
-            return click.style(printable(line.text), fg=line.colour) + printable(line.rest)
+            text, rest = printable(line.text), printable(line.rest)
+            # no-color.org; click has no eye for it
+            return (text if os.environ.get("NO_COLOR") else click.style(text, fg=line.colour)) + rest
         case tuple():
             return "\t".join(printable(cell) for cell in line)
         case _:

@@ -1,0 +1,70 @@
+"""zoomgr summary: what a network is made of."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from zoomgr.cli.plan import CHANNELS, CLASSES
+from zoomgr.cli.pull import say_who_won
+from zoomgr.cli.run import Run, verb
+from zoomgr.cli.shown import Line, Painted, clipped
+
+if TYPE_CHECKING:
+    from zoomgr.look import Row, Summary
+
+_COLOURS = {"fresh": "green", "adapted": "yellow", "frozen": "blue", "stem": "cyan", "head": "cyan"}
+
+
+@verb
+@click.argument("ref")
+@click.option("--num-classes", type=CLASSES, help="Outputs of the head.")
+@click.option("--in-ch", type=CHANNELS, help="Input channels.")
+@click.option("--size", type=click.IntRange(1, 65_536), metavar="PIXELS", help="Sides of the picture.")
+@click.option("--depth", type=click.IntRange(0), default=2, show_default=True, help="Modules within modules.")
+@click.option("--no-weights", is_flag=True, help="The architecture alone; fetches nothing.")
+def command(
+    run: Run,
+    ref: str,
+    num_classes: int | None,
+    in_ch: int | None,
+    size: int | None,
+    depth: int,
+    *,
+    no_weights: bool,
+) -> None:
+    """Show the modules of a network: shapes, parameters, multiplications, and what a load makes of each.
+
+    Stem and head are marked, and with --num-classes or --in-ch what is fresh or adapted.
+    """
+    card = run.zoo.resolve(ref)
+    say_who_won(run, ref, card)
+    weights = card.artifact is not None and not no_weights
+    model, report = run.zoo.load_with_report(card, num_classes=num_classes, in_ch=in_ch, weights=weights)
+    example = None
+    if size:
+        import torch
+
+        example = torch.empty(1, in_ch or card.in_ch, size, size, device="meta")
+    from zoomgr.look import summary
+
+    found = summary(model, example, report=report if weights else None, depth=depth)
+    run.emit(found, _lines(found))
+    run.note(found.totals())
+
+
+def _lines(found: Summary) -> Iterator[Line]:
+    """In colour what is marked; on a terminal no wider than that."""
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    head, *lines = (clipped(line, columns or len(line)) for line in found.lines())
+    yield head
+    yield from (_painted(row, line) for row, line in zip(found.rows, lines, strict=True))
+
+
+def _painted(row: Row, line: str) -> Line:
+    colour = next((_COLOURS[mark] for mark in _COLOURS if mark in row.marks), "")
+    return Painted(line, colour) if colour else line

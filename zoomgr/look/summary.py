@@ -1,0 +1,324 @@
+"""What a network is made of: its modules with shapes, parameters, multiplications and memory.
+
+A stand-in of the network is run (`zoomgr.adapt.trace.rehearse`), on the meta device where that is possible:
+no value is computed, and neither mode nor statistics of the network change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from zoomgr.adapt.declared import declared
+from zoomgr.adapt.site import uncompiled
+from zoomgr.adapt.trace import find_head, find_stem
+from zoomgr.adapt.trace.examples import examples_for
+from zoomgr.adapt.trace.rehearse import Example, RehearsalError, run, stand_in, tensors_in
+from zoomgr.errors import InvalidSettingError, PlaceNotFoundError, sized
+from zoomgr.layers import is_lazy
+from zoomgr.records import LoadReport, Place
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_META = "meta"
+_UNITS = ("", " k", " M", " G", " T")
+_STEP = 1000
+_COLUMNS = ("layer", "kind", "output", "parameters", "MACs", "")
+_ALIGNED = ("<", "<", "<", ">", ">", "<")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A module.
+
+    Attributes:
+        path: where it is; empty for the whole network.
+        kind: its class.
+        output: shape of what it gives, of its first tensor at its first run; None where it does not run as a
+            module (the parts of an `nn.MultiheadAttention`, a head for training alone).
+        parameters: how many, of all that is in it.
+        macs: multiplications with an addition, of all its runs.
+        marks: "stem", "head", "fresh", "adapted", "frozen"; of a module whose parts are not shown also
+            "has head" and "partly frozen".
+    """
+
+    path: str
+    kind: str
+    output: tuple[int, ...] | None
+    parameters: int
+    macs: int
+    marks: tuple[str, ...]
+
+    @property
+    def depth(self) -> int:
+        """How many modules it is in."""
+        return self.path.count(".") + 1 if self.path else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A network; printed, it is a table and a line of totals.
+
+    Attributes:
+        rows: the network, and the modules in it, in its order.
+        inputs: shapes that it was run with.
+        parameters: how many, each once.
+        trainable: how many of them train.
+        macs: multiplications with an addition, of convolutions, matrix products and attention.
+        weight_bytes: of parameters and buffers.
+        output_bytes: of what all layers give, which a training keeps for its way back.
+    """
+
+    rows: tuple[Row, ...]
+    inputs: tuple[tuple[int, ...], ...]
+    parameters: int
+    trainable: int
+    macs: int
+    weight_bytes: int
+    output_bytes: int
+
+    def lines(self) -> tuple[str, ...]:
+        """The table: its head, and a line for each row."""
+        cells = [_COLUMNS, *map(_cells, self.rows)]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return tuple(
+            "  ".join(
+                f"{cell:{side}{width}}" for cell, side, width in zip(row, _ALIGNED, widths, strict=True)
+            ).rstrip()
+            for row in cells
+        )
+
+    def totals(self) -> str:
+        """All of it in a line."""
+        frozen = self.parameters - self.trainable
+        return ", ".join(
+            [
+                f"{self.parameters:,} parameters{f' ({frozen:,} frozen)' if frozen else ''}",
+                f"{_count(self.macs)} MACs for {' and '.join(map(_shape, self.inputs))}",
+                f"weights {sized(self.weight_bytes)}",
+                f"outputs of layers {sized(self.output_bytes)}",
+            ]
+        )
+
+    def __str__(self) -> str:
+        return "\n".join([*self.lines(), self.totals()])
+
+
+def summary(
+    model: nn.Module, example: Any = None, *, report: LoadReport | None = None, depth: int | None = 2
+) -> Summary:
+    """What a network is made of.
+
+    Args:
+        model: any network; nothing of it changes.
+        example: what it is called with: a batch, a list of pictures, a tuple of arguments, or a dictionary of
+            named ones; without one, a single input of the shape that is declared or likely.
+        report: of its load, so that fresh and adapted layers are marked.
+        depth: so many modules within modules are shown; None for all.
+
+    Raises:
+        InvalidSettingError: it does not run with the example, or with none that was tried.
+
+    Source of the MACs: half the operations that `torch.utils.flop_counter` counts. They agree with those that
+    torchvision publishes (4.09 G for ResNet-50, 17.56 G for ViT-B/16).
+    """
+    model = uncompiled(model)
+    seen, used = _watched(model, example)
+    shown = {path: one for path, one in model.named_modules() if depth is None or _depth(path) <= depth}
+    marks = _Marks.of(model, example, report)
+    rows = tuple(
+        Row(
+            path,
+            type(module).__name__,
+            seen[path].output,
+            sum(value.numel() for value in module.parameters()),
+            seen[path].macs,
+            marks.at(path, is_whole=not any(True for _ in module.children()) or _depth(path) == depth),
+        )
+        for path, module in shown.items()
+    )
+    parameters = list(model.parameters())
+    return Summary(
+        rows,
+        tuple(tuple(one.shape) for one in used.tensors()),
+        sum(value.numel() for value in parameters),
+        sum(value.numel() for value in parameters if value.requires_grad),
+        seen[""].macs,
+        sum(value.nbytes for value in (*parameters, *model.buffers())),
+        sum(one.output_bytes for one in seen.values()),
+    )
+
+
+# -- the run -------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What a module did; `before` are counts at the begin of runs that are not over."""
+
+    output: tuple[int, ...] | None = None
+    macs: int = 0
+    output_bytes: int = 0
+    before: list[int] = field(default_factory=list)
+
+
+def _watched(model: nn.Module, given: Any) -> tuple[Mapping[str, _Seen], Example]:
+    """What each module does with the first example that the network takes, and that example."""
+    values = [*model.parameters(), *model.buffers()]
+    if any(map(is_lazy, values)):
+        raise _refusal(model, "some layers are yet to see their first input", "call the network once")
+    problem = ""
+    for device in dict.fromkeys((_META, str(values[0].device) if values else "cpu")):
+        for example in examples_for(model, given):
+            wanted = example if given is not None else _single(example)
+            try:
+                return _run(model, wanted, device), wanted
+            except RehearsalError as error:
+                problem = str(error)
+                if device == _META and "meta" in problem.lower():  # it needs values, of any shape
+                    break
+    fails = "it runs with no input that was tried" if given is None else "it does not run with this input"
+    raise _refusal(model, f"{fails} ({problem})", "give an example of its input")
+
+
+def _refusal(model: nn.Module, problem: str, remedy: str) -> InvalidSettingError:
+    return InvalidSettingError("model", type(model).__name__, problem, remedy)
+
+
+def _single(example: Example) -> Example:
+    """Of a batch one; pictures in a list are no batch."""
+    args = tuple(one[:1] if hasattr(one, "shape") else one for one in example.args)
+    return Example(args, example.kwargs)
+
+
+def _run(model: nn.Module, example: Example, device: str) -> dict[str, _Seen]:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    twin = stand_in(model, device)
+    seen = {path: _Seen() for path, _ in model.named_modules()}
+    with FlopCounterMode(display=False) as counter:
+        for path, module in twin.named_modules():
+            _watch(module, seen[path], counter.get_total_flops)
+        run(twin, example.mapped(lambda tensor: _there(tensor, device)), training=False, device=device)
+    return seen
+
+
+def _watch(module: nn.Module, seen: _Seen, operations: Callable[[], int]) -> None:
+    is_layer = not any(True for _ in module.children())
+
+    def begin(_module: nn.Module, _inputs: Any) -> None:
+        seen.before.append(operations())
+
+    def end(_module: nn.Module, inputs: Any, output: Any) -> None:
+        seen.macs += (operations() - seen.before.pop()) // 2
+        given = tensors_in(output)
+        if seen.output is None and given:
+            seen.output = tuple(given[0].shape)
+        if is_layer:  # an activation in place, or a dropout that does nothing, gives what it was given
+            old = set(map(id, tensors_in(inputs)))
+            seen.output_bytes += sum(one.nbytes for one in given if id(one) not in old)
+
+    module.register_forward_pre_hook(begin)
+    module.register_forward_hook(end)
+
+
+def _there(tensor: Tensor, device: str) -> Tensor:
+    """The tensor on a device; where it has no values and needs some, random ones."""
+    import torch
+
+    if tensor.is_meta and device != _META:
+        numbers = torch.Generator().manual_seed(0)
+        return torch.rand(tensor.shape, generator=numbers).to(device, tensor.dtype)
+    return tensor.to(device, copy=True)
+
+
+# -- what is said of a module --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """What is known of parts of a network.
+
+    Attributes:
+        ends: paths of the layers that are the stem, and the head.
+        parameters: names of all.
+        states: names of those that are fresh, adapted, frozen.
+    """
+
+    ends: Mapping[str, Sequence[str]]
+    parameters: Sequence[str]
+    states: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, model: nn.Module, example: Any, report: LoadReport | None) -> _Marks:
+        named = list(model.named_parameters(remove_duplicate=False))
+        states = {
+            "fresh": report.fresh if report else (),
+            "adapted": report.adapted if report else (),
+            "frozen": [name for name, value in named if not value.requires_grad],
+        }
+        return cls(
+            {part: _end(model, part, example) for part in ("stem", "head")},
+            [name for name, _ in named],
+            {word: frozenset(names) for word, names in states.items()},
+        )
+
+    def at(self, path: str, *, is_whole: bool) -> tuple[str, ...]:
+        """What holds for a module; of one that stands for all in it, what holds for parts of it too."""
+        return tuple(self._at(path, is_whole=is_whole))
+
+    def _at(self, path: str, *, is_whole: bool) -> Iterator[str]:
+        inside = f"{path}." if path else ""
+        for word, paths in self.ends.items():
+            if path in paths:
+                yield word
+            elif is_whole and any(one.startswith(inside) for one in paths):
+                yield f"has {word}"
+        own = [name for name in self.parameters if name.startswith(inside)]
+        for word, names in self.states.items():
+            count = sum(name in names for name in own)
+            if count and count == len(own):
+                yield word
+            elif count and is_whole:
+                yield f"partly {word}"
+
+
+def _end(model: nn.Module, part: str, example: Any) -> tuple[str, ...]:
+    """Paths of the stem or head, as declared, else as traced; none where neither tells."""
+    origin = declared(model)
+    known: Iterable[str] = () if origin is None else origin.head if part == "head" else origin.stem
+    if known:
+        return tuple(Place.parse(text).path for text in known)
+    with suppress(PlaceNotFoundError):
+        found = (find_head if part == "head" else find_stem)(model, example)
+        return tuple(place.path for place in found)
+    return ()
+
+
+# -- the table -----------------------------------------------------------------------------------------------
+
+
+def _depth(path: str) -> int:
+    return path.count(".") + 1 if path else 0
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    name = "  " * row.depth + (row.path.rpartition(".")[2] or "(all)")
+    output = "" if row.output is None else _shape(row.output)
+    parameters = f"{row.parameters:,}" if row.parameters else ""
+    return name, row.kind, output, parameters, _count(row.macs) if row.macs else "", ", ".join(row.marks)
+
+
+def _shape(sizes: Sequence[int]) -> str:
+    return "x".join(map(str, sizes)) or "scalar"
+
+
+def _count(count: int) -> str:
+    """To three digits or so: `4.09 G`."""
+    power, rest = 0, float(count)
+    while round(rest, 1) >= _STEP and power < len(_UNITS) - 1:
+        power, rest = power + 1, rest / _STEP
+    return f"{rest:.{0 if power == 0 or rest >= _STEP / 10 else 2}f}{_UNITS[power]}"
