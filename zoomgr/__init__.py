@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     load_with_report = _zoo.load_with_report
     plan = _zoo.plan
     predict = _zoo.predict
+    predict_each = _zoo.predict_each
     preprocess = _zoo.preprocess
     pull = _zoo.pull
     read = _zoo.read
@@ -54,6 +55,7 @@ __all__ = [
     "look",
     "plan",
     "predict",
+    "predict_each",
     "preprocess",
     "pull",
     "read",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from zoomgr.kept import Kept
     from zoomgr.loader import Loader
     from zoomgr.look.compare import Comparison
-    from zoomgr.look.predict import Prediction
+    from zoomgr.look.predict import Predicted, Prediction
     from zoomgr.own import Shelf
     from zoomgr.request import Head
 
@@ -656,17 +657,41 @@ class Zoo:
             CannotPredictError: the model is no classifier of pictures.
             UnreadableImageError: the file is no picture.
         """
+        (only,) = self.predict_each(ref, [image], top=top)
+        if only.error:
+            raise only.error
+        return only.classes
+
+    def predict_each(
+        self, ref: Ref, images: Iterable[Path | str], *, top: int = 5, batch: int = 16
+    ) -> Iterator[Predicted]:
+        """The most likely classes of picture files, and of all pictures in folders.
+
+        Args:
+            ref: a classifier.
+            images: files and folders; their pictures come in this order.
+            top: how many classes.
+            batch: how many pictures go through the model at once.
+
+        Returns:
+            One for each picture as soon as its batch is done; one that cannot be read has an error instead of
+            classes.
+
+        Raises:
+            CannotPredictError: the model is no classifier of pictures.
+            UnreadableImageError: a folder has no pictures.
+        """
         from zoomgr.look.classes import class_names
-        from zoomgr.look.predict import predict
-        from zoomgr.look.preprocess import open_image
+        from zoomgr.look.pictures import pictures
+        from zoomgr.look.predict import Classifier
 
         card = self.resolve(ref)
         if problem := _why_no_classifier(card):
             raise CannotPredictError(str(card.ref), problem)
-        opened = open_image(Path(image))
-        prepare = self.preprocess(card)
+        files = pictures(map(Path, images))
         names = class_names(card.labels, card.num_classes or 0)
-        return predict(self.load(card), prepare, opened, names, top=top)
+        load = cache(lambda: self.load(card))
+        return Classifier(load, self.preprocess(card), names, top).each(files, batch)
 
 
 def _lock_of(path: Path | None) -> Lock:

@@ -395,9 +395,9 @@ def test_predict_prints_names_and_percentages(zoomgr: Say) -> None:
 
     assert told.code == 0
     assert sorted(line.split("%  ")[1] for line in told.out.splitlines()) == ["cat", "dog"]
-    rows = zoomgr("predict", "tiny", cat, "--top", "1", "--json").json
-    assert len(rows) == 1
-    assert 0.5 <= rows[0]["probability"] <= 1
+    (only,) = zoomgr("predict", "tiny", cat, "--top", "1", "--json").json
+    assert (only["image"], len(only["classes"])) == (str(cat), 1)
+    assert 0.5 <= only["classes"][0]["probability"] <= 1
 
 
 def test_predict_refuses_what_is_no_picture(zoomgr: Say, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from torchvision.models import ResNet50_Weights
 
 from zoomgr.errors import UnreadableImageError
 from zoomgr.look.classes import class_names
-from zoomgr.look.predict import predict
+from zoomgr.look.predict import Classifier, predict
 from zoomgr.look.preprocess import open_image, transforms
 from zoomgr.records import Preprocess
 
@@ -113,3 +113,30 @@ def test_predictions_come_most_likely_first() -> None:
     assert [found.name for found in top] == ["b", "c"]
     assert [found.index for found in top] == [1, 2]
     assert top[0].probability == pytest.approx(float(logits.softmax(1)[0, 1]))
+
+
+def test_pictures_go_through_in_batches_and_in_their_order(tmp_path: Path) -> None:
+    """Of two and two and one; the model is asked for when the first picture is prepared, and only then."""
+    sizes: list[int] = []
+    model = torch.nn.Module()
+
+    def forward(pictures: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(pictures))
+        return pictures.mean(dim=(2, 3))
+
+    model.forward = forward
+    (tmp_path / "bad.png").write_bytes(b"")
+    files = [tmp_path / "bad.png"]
+    for number, channel in enumerate((0, 1, 2, 0)):
+        colour = tuple(255 * (channel == band) for band in range(3))
+        files.append(tmp_path / f"{number}.png")
+        Image.new("RGB", (2, 2), colour).save(files[-1])
+    prepare = transforms(Preprocess((2, 2), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)))
+
+    found = list(Classifier(lambda: model, prepare, ("r", "g", "b"), top=1).each(files, batch=2))
+    nothing = Classifier(pytest.fail, prepare, ()).each(files[:1])
+
+    assert [one.image for one in found] == files
+    assert [one.classes[0].name if one.classes else "" for one in found] == ["", "r", "g", "b", "r"]
+    assert sizes == [1, 2, 1]
+    assert [type(one.error) for one in nothing] == [UnreadableImageError]

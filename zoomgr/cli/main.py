@@ -41,7 +41,7 @@ VERBS = {
     "convert": "write a checkpoint as safetensors, with an architecture's keys or its own",
     "plan": "show what a load would do, tensor by tensor",
     "summary": "show the modules of a network: shapes, parameters, multiplications",
-    "predict": "name what is on a picture",
+    "predict": "name what is on pictures",
     "plugins": "show the installed plugins and what became of them",
 }
 

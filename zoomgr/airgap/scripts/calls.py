@@ -26,6 +26,7 @@ _NAMED = {
     "path": (0, "ref"),
     "plan": (0, "model_or_ref"),
     "predict": (0, "ref"),
+    "predict_each": (0, "ref"),
     "pull": (0, "ref"),
     "read": (0, "ref"),
 }
