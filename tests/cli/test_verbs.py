@@ -333,6 +333,27 @@ def test_plan_saves_rules_that_give_the_plan_again(
         assert (refused.code, problem in refused.err) == (2, True)
 
 
+def test_plan_writes_a_page_over_an_older_one(
+    zoomgr: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But over nothing that is no page, and a wrong place is told before anything is read."""
+    monkeypatch.chdir(tmp_path)
+    Path("plan.html").write_text("older")
+    Path("net.pth").write_text("weights")
+
+    told = zoomgr("plan", "tiny", "--num-classes", "9", "--html", "plan.html")
+
+    assert told.code == 0
+    assert told.err.endswith("\npage: plan.html\n")
+    page = Path("plan.html").read_text(encoding="utf-8")
+    assert "<title>Load plan: tiny</title>" in page
+    assert "head for 9 classes" in page
+    for place, problem in (("net.pth", "call it net.html"), ("gone/plan.html", "there is no folder gone")):
+        refused = zoomgr("plan", "nobody-has-this", "--html", place)
+        assert (refused.code, problem in refused.err) == ({"net.pth": 2}.get(place, 8), True)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["net.pth", "plan.html"]
+
+
 def test_plan_leaves_keys_out_and_demands_a_part(zoomgr: Say) -> None:
     """As `load` does; a part of a whole is between 0 and 1."""
     told = zoomgr("plan", "tiny", "--ignore", "last/*", "--partial", "--min-coverage", "0.9")

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 from playwright.sync_api import Browser, Page
-from servers.chromium import browsing, serving_static
+from servers.chromium import browsing, colour, contrast, serving_static
 
 from zoomgr.airgap.index import IndexEntry
 from zoomgr.airgap.page import pages
@@ -352,25 +352,6 @@ def test_nothing_is_wider_than_a_phone_or_too_pale(
         for ground in ("--ground", "--paper", "--wash"):
             assert contrast(colour(page, one), colour(page, ground)) >= 4.5, (one, ground)
     assert contrast(colour(page, "--accent-ink"), colour(page, "--accent")) >= 4.5
-
-
-def colour(page: Page, name: str) -> str:
-    """Of the stylesheet, as it is in the page's scheme."""
-    text: str = page.evaluate(f"getComputedStyle(document.documentElement).getPropertyValue('{name}').trim()")
-    return text
-
-
-def contrast(one: str, other: str) -> float:
-    """Of two colours, by WCAG's definition."""
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-def luminance(colour: str) -> float:
-    """Of `#rrggbb`, by WCAG's definition."""
-    parts = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def test_every_control_has_a_name(visit: Callable[..., Page]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 _PROGRAMS = ("chromium-headless-shell", "chromium")
 
@@ -42,6 +42,25 @@ def serving_static(folder: Path) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def colour(page: Page, name: str) -> str:
+    """Of the stylesheet, as it is in the page's scheme."""
+    text: str = page.evaluate(f"getComputedStyle(document.documentElement).getPropertyValue('{name}').trim()")
+    return text
+
+
+def contrast(one: str, other: str) -> float:
+    """Of two colours, by WCAG's definition."""
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    """Of `#rrggbb`, by WCAG's definition."""
+    parts = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from zoomgr.cli.run import Run, verb
-from zoomgr.records import Copy, LoadPlan, Move
+from zoomgr.errors import redacted
 
 # Far above every model there is (ImageNet-21k has 21,843 classes, a hyperspectral camera some hundred bands),
 # far below what torch cannot count or a machine cannot hold: a number beyond is a slip of the hand.
@@ -60,6 +59,12 @@ def _head(text: str) -> str | tuple[int | str, ...]:
     metavar="X.toml",
     help="Write the mapping as rules, to be read, edited and given to --match.",
 )
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    metavar="X.html",
+    help="Write it as a page too, coloured and searchable, in one file.",
+)
 def command(
     run: Run,
     ref: str,
@@ -74,10 +79,16 @@ def command(
     ignore: tuple[str, ...],
     min_coverage: float | None,
     save: Path | None,
+    html: Path | None,
     *,
     partial: bool,
 ) -> None:
     """Show what a load would do, tensor by tensor; fetches the weights, changes nothing."""
+    from zoomgr.look.page import check_page, save_page
+    from zoomgr.look.planned import SIGNS, plan_rows
+
+    if html:
+        check_page(html)
     made = run.zoo.plan(
         ref,
         arch=arch,
@@ -93,19 +104,11 @@ def command(
         min_coverage=min_coverage,
         save=save,
     )
-    run.table(made, ("", "network", "checkpoint", "how"), _rows(made))
+    rows = ((SIGNS[row.kind], row.target, " + ".join(row.sources), row.how) for row in plan_rows(made))
+    run.table(made, ("", "network", "checkpoint", "how"), rows)
     run.note(str(made))
     if save:
         run.note(f"rules: {save}")
-
-
-def _rows(made: LoadPlan) -> Iterator[tuple[str, str, str, str]]:
-    for move in made.moves:
-        sign = "~" if move.is_adapted else "="
-        yield sign, move.target, " + ".join(move.sources), _how(move)
-    yield from (("+", item.target, "", f"fresh: {item.reason}") for item in made.fresh)
-    yield from (("-", "", item.source, f"unused: {item.reason}") for item in made.unused)
-
-
-def _how(move: Move) -> str:
-    return "" if isinstance(move.op, Copy) else str(move.op)
+    if html:
+        save_page(made, html, " into ".join(map(redacted, filter(None, (weights, ref)))))
+        run.note(f"page: {html}")
