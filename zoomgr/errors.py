@@ -370,7 +370,7 @@ class NotExposableError(UsageError):
 
 
 class PlaceTakenError(UsageError):
-    """Something that zoomgr did not make lies where cached weights are to be exposed."""
+    """Something that zoomgr did not make lies where cached weights are to be exposed or copied."""
 
     code = "place-taken"
     path: str
@@ -380,7 +380,7 @@ class PlaceTakenError(UsageError):
         return f"{self.path} is not replaced: {self.problem}"
 
     def hint(self) -> str:
-        return "move it away, or give another folder with --to; nothing was changed"
+        return "move it away, or give another folder with --to; it is as it was"
 
 
 class UnreadableImageError(UsageError):

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("acme")
 
 def test_it_is_drawn_with_what_the_load_has_made_of_it(zoomgr: Say) -> None:
     """For other classes and channels; the totals are a note."""
-    told = zoomgr("summary", "tiny", "--num-classes", "9", "--in-ch", "4", "--size", "10")
+    told = zoomgr("summary", "tiny", "--num-classes", "9", "--in-ch", "4", "--input", "4x10x10")
 
     assert told.code == 0
     assert told.out.splitlines() == [
@@ -34,11 +34,19 @@ def test_without_weights_nothing_is_fetched_nor_fresh(zoomgr: Say) -> None:
     assert zoomgr("path", "tiny").code == 3, "it is in the cache"
 
 
-def test_a_size_that_is_too_small_is_one_clear_error(zoomgr: Say) -> None:
+def test_an_input_that_is_too_small_is_one_clear_error(zoomgr: Say) -> None:
     """The stem's window is wider."""
-    told = zoomgr("summary", "tiny", "--size", "2")
+    told = zoomgr("summary", "tiny", "--input", "3x2x2")
 
     assert (told.code, "it does not run with this input" in told.err) == (2, True)
+
+
+@pytest.mark.parametrize("shape", ["", "224", "3x0x5", "3x224x", "axb", "3x224x224x2x2", "3x9999999x1"])
+def test_what_is_no_shape_is_told(zoomgr: Say, shape: str) -> None:
+    """Before anything is loaded."""
+    told = zoomgr("summary", "tiny", "--input", shape)
+
+    assert (told.code, "is no shape such as 3x224x224" in told.err) == (2, True)
 
 
 def test_on_a_terminal_it_has_colours_and_is_no_wider() -> None:

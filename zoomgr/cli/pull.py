@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 
 import click
 
@@ -20,12 +22,18 @@ from zoomgr.records import CacheEntry, ModelCard, ModelRef
 @click.option(
     "--limit-rate", metavar="RATE", help="Bytes a second for all together, e.g. 500K [$ZOOMGR_LIMIT_RATE]."
 )
-def command(run: Run, refs: tuple[str, ...], jobs: int, limit_rate: str | None) -> None:
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Also copy each there, under its own file name.",
+)
+def command(run: Run, refs: tuple[str, ...], jobs: int, limit_rate: str | None, to: Path | None) -> None:
     """Fetch weights, prove their bytes, put them into the cache.
 
     What is there already is not fetched again; what a broken connection or a kill has left is continued.
-    Prints a line for each: reference, digest, bytes, path. A name that is unknown is told before anything is
-    fetched; a file that cannot be fetched does not keep the others.
+    Prints a line for each: reference, digest, bytes, path (with --to, of the copy). A name that is unknown is
+    told before anything is fetched; a file that cannot be fetched does not keep the others.
     """
     run.limit_rate = limit_rate
     found = ((ref, run.zoo.resolve(ref)) for ref in refs)
@@ -33,7 +41,7 @@ def command(run: Run, refs: tuple[str, ...], jobs: int, limit_rate: str | None) 
     cards = {(card.ref, card.artifact): (ref, card) for ref, card in found}
     for ref, card in cards.values():
         say_who_won(run, ref, card)
-    with closing(pulled(run, [card for _, card in cards.values()], jobs)) as entries:
+    with closing(pulled(run, [card for _, card in cards.values()], jobs, to)) as entries:
         run.emit_each(_explained(run, entries), line)
 
 
@@ -43,13 +51,15 @@ def _explained(run: Run, entries: Iterable[CacheEntry]) -> Iterator[CacheEntry]:
         yield entry
 
 
-def pulled(run: Run, cards: Sequence[ModelCard], jobs: int) -> Generator[CacheEntry, None, None]:
-    """Each that came; then the first of the errors, after a note for each further one."""
+def pulled(
+    run: Run, cards: Sequence[ModelCard], jobs: int, to: Path | None = None
+) -> Generator[CacheEntry, None, None]:
+    """Each that came, and was copied; then the first of the errors, after a note for each further one."""
     errors: list[ZoomgrError] = []
     with closing(_pulling(run, cards, jobs)) as pulling:  # an early end stops what is on its way
         for future in pulling:
             try:
-                entry = future()
+                entry = _copied(future(), to) if to else future()
             except ZoomgrError as error:
                 errors.append(error)
             else:
@@ -57,6 +67,12 @@ def pulled(run: Run, cards: Sequence[ModelCard], jobs: int) -> Generator[CacheEn
     run.note_further(errors[1:])
     if errors:
         raise errors[0]
+
+
+def _copied(entry: CacheEntry, folder: Path) -> CacheEntry:
+    from zoomgr.cache.handing import copy_into
+
+    return replace(entry, path=copy_into(folder, entry))
 
 
 def _pulling(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,11 +21,26 @@ if TYPE_CHECKING:
 _COLOURS = {"fresh": "green", "adapted": "yellow", "frozen": "blue", "stem": "cyan", "head": "cyan"}
 
 
+class _Shape(click.ParamType):
+    name = "CxHxW"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Channels and sides."""
+        if not re.fullmatch(r"[1-9]\d{0,4}(x[1-9]\d{0,4}){1,3}", value):
+            self.fail(f"{value!r} is no shape such as 3x224x224.", param, ctx)
+        return tuple(map(int, value.split("x")))
+
+
+_SHAPE = _Shape()
+
+
 @verb
 @click.argument("ref")
 @click.option("--num-classes", type=CLASSES, help="Outputs of the head.")
 @click.option("--in-ch", type=CHANNELS, help="Input channels.")
-@click.option("--size", type=click.IntRange(1, 65_536), metavar="PIXELS", help="Sides of the picture.")
+@click.option("--input", "shape", type=_SHAPE, help="What a picture is: 3x224x224 [as declared].")
 @click.option("--depth", type=click.IntRange(0), default=2, show_default=True, help="Modules within modules.")
 @click.option("--no-weights", is_flag=True, help="The architecture alone; fetches nothing.")
 def command(
@@ -32,7 +48,7 @@ def command(
     ref: str,
     num_classes: int | None,
     in_ch: int | None,
-    size: int | None,
+    shape: tuple[int, ...] | None,
     depth: int,
     *,
     no_weights: bool,
@@ -46,10 +62,10 @@ def command(
     weights = card.artifact is not None and not no_weights
     model, report = run.zoo.load_with_report(card, num_classes=num_classes, in_ch=in_ch, weights=weights)
     example = None
-    if size:
+    if shape:
         import torch
 
-        example = torch.empty(1, in_ch or card.in_ch, size, size, device="meta")
+        example = torch.empty(1, *shape, device="meta")
     from zoomgr.look import summary
 
     found = summary(model, example, report=report if weights else None, depth=depth)
