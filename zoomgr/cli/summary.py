@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _COLOURS = {"fresh": "green", "adapted": "yellow", "frozen": "blue", "stem": "cyan", "head": "cyan"}
 
 
-class _Shape(click.ParamType):
+class _Shape(click.ParamType[tuple[int, ...]]):
     name = "CxHxW"
 
     def convert(
