@@ -40,7 +40,7 @@ _SHAPE = _Shape()
 @click.argument("ref")
 @click.option("--num-classes", type=CLASSES, help="Outputs of the head.")
 @click.option("--in-ch", type=CHANNELS, help="Input channels.")
-@click.option("--input", "shape", type=_SHAPE, help="What a picture is: 3x224x224 [as declared].")
+@click.option("--input", "shape", type=_SHAPE, metavar="CxHxW", help="Of a picture: 3x224x224.")
 @click.option("--depth", type=click.IntRange(0), default=2, show_default=True, help="Modules within modules.")
 @click.option("--no-weights", is_flag=True, help="The architecture alone; fetches nothing.")
 def command(
