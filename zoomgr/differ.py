@@ -10,29 +10,29 @@ from zoomgr.adapt.match import Match
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.checkpoint import Checkpoint
 from zoomgr.host import PluginHost
-from zoomgr.look.compare import Comparison, Side, compare
+from zoomgr.look.diff import Differences, Side, diff
 from zoomgr.records import LoadPlan
 
 
 def differ(  # noqa: PLR0913 [the two, how they are matched, and how near is near enough]
     first: Checkpoint, second: Checkpoint, match: Match, host: PluginHost, *, atol: float, rtol: float
-) -> Comparison:
-    """Compare two checkpoints, see `zoomgr.look.compare.compare`.
+) -> Differences:
+    """Compare two checkpoints, see `zoomgr.look.diff.diff`.
 
     Args:
         first: the one.
         second: the other.
         match: "name" for their own keys; else how the first's keys become the second's, as of a load.
         host: gives adapters.
-        atol: see `compare`.
-        rtol: see `compare`.
+        atol: see `diff`.
+        rtol: see `diff`.
 
     Raises:
         UnknownAdapterError, DoesNotFitError: no adapter is called so; or not one tensor goes anywhere.
     """
     there = Side(second.specs, second.tensors.__getitem__)
     if match == "name":
-        return compare(Side(first.specs, first.tensors.__getitem__), there, atol=atol, rtol=rtol)
+        return diff(Side(first.specs, first.tensors.__getitem__), there, atol=atol, rtol=rtol)
     plan = _plan(first, second, match, host)
     made, left = Made(plan, first.tensors), {item.source for item in plan.unused}
     filled = {spec.name for spec in made.specs}
@@ -43,7 +43,7 @@ def differ(  # noqa: PLR0913 [the two, how they are matched, and how near is nea
         (*made.specs, *(spec for spec in rest if spec not in twins)),
         lambda name: made.tensor(name) if name in filled else first.tensors[name],
     )
-    found = compare(here, there, atol=atol, rtol=rtol)
+    found = diff(here, there, atol=atol, rtol=rtol)
     return replace(found, only_first=(*found.only_first, *twins))
 
 

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from zoomgr.converter import Converted
     from zoomgr.kept import Kept
     from zoomgr.loader import Loader
-    from zoomgr.look.compare import Comparison
+    from zoomgr.look.diff import Differences
     from zoomgr.look.predict import Predicted, Prediction
     from zoomgr.own import Shelf
     from zoomgr.request import Head
@@ -561,7 +561,7 @@ class Zoo:
 
     def diff(
         self, first: Ref, second: Ref, *, atol: float = 0.0, rtol: float = 0.0, match: Match = "name"
-    ) -> Comparison:
+    ) -> Differences:
         """Compare two checkpoints: keys, shapes, types and values, one tensor at a time.
 
         Args:

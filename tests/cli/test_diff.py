@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 import zoomgr as package
 from zoomgr.checkpoint.stream import Streamed, pieces, sharing, streamed
 from zoomgr.errors import UnreadableCheckpointError
-from zoomgr.look import compare
-from zoomgr.look.compare import Gap, gap_of
+from zoomgr.look import diff
+from zoomgr.look.diff import Gap, gap_of
 
 pytestmark = pytest.mark.usefixtures("acme")
 
@@ -154,7 +154,7 @@ def test_types_are_compared_by_value() -> None:
 
 def test_large_tensors_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The place of the largest difference, and the count, are of the whole."""
-    monkeypatch.setattr(compare, "_PIECE", 4)
+    monkeypatch.setattr(diff, "_PIECE", 4)
     first, second = torch.zeros(3, 5, 2), torch.zeros(2, 5, 3).permute(2, 1, 0).clone()
     second[0, 0, 1], second[2, 3, 1], second[1, 1, 0] = 1.0, -3.0, 2.0
 

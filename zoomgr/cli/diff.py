@@ -11,7 +11,7 @@ from zoomgr.cli.run import Run, verb
 from zoomgr.cli.shown import shape
 
 if TYPE_CHECKING:
-    from zoomgr.look.compare import Comparison, Gap
+    from zoomgr.look.diff import Differences, Gap
     from zoomgr.records import TensorSpec
 
 _DIFFERENT = 1
@@ -43,7 +43,7 @@ def command(
     context.exit(0 if found.is_equal else _DIFFERENT)
 
 
-def _rows(found: Comparison) -> Iterator[tuple[str, ...]]:
+def _rows(found: Differences) -> Iterator[tuple[str, ...]]:
     yield from (("-", spec.name, _kind(spec), "", "") for spec in found.only_first)
     yield from (("+", spec.name, "", _kind(spec), "") for spec in found.only_second)
     for sign, those in (("!", found.shapes), ("!", found.dtypes), ("~", found.values)):
@@ -62,7 +62,7 @@ def _gap(gap: Gap | None) -> str:
     return f"{gap.max_abs:.3g} ({gap.max_rel:.2g} relative) at [{where}], {gap.count:,} differ"
 
 
-def _summary(found: Comparison) -> str:
+def _summary(found: Differences) -> str:
     counts = (
         (len(found.only_first), "only in the first"),
         (len(found.only_second), "only in the second"),

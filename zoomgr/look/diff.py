@@ -49,7 +49,7 @@ class Unequal:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Differences:
     """How two checkpoints differ.
 
     Attributes:
@@ -81,7 +81,7 @@ class Side:
     tensor: Callable[[str], Tensor]
 
 
-def compare(first: Side, second: Side, *, atol: float = 0.0, rtol: float = 0.0) -> Comparison:
+def diff(first: Side, second: Side, *, atol: float = 0.0, rtol: float = 0.0) -> Differences:
     """Compare two checkpoints by their keys; of each, one tensor is in memory at a time.
 
     Args:
@@ -106,7 +106,7 @@ def compare(first: Side, second: Side, *, atol: float = 0.0, rtol: float = 0.0) 
             values.append(found)
         else:
             equal += 1
-    return Comparison(
+    return Differences(
         tuple(spec for spec in first.specs if spec.name not in theirs),
         tuple(spec for spec in second.specs if spec.name not in ours),
         tuple(shapes),
