@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +157,24 @@ def test_lsuv_refuses_a_batch_that_says_nothing() -> None:
 
 
 def test_statistics_are_drawn(tmp_path: Path) -> None:
-    """A picture of the layers by name."""
-    tune.activation_stats(_net(), torch.randn(2, 3, 8, 8)).plot(tmp_path / "stats.svg")
+    """A picture of the layers by name; what hands on its input has no place in it."""
+    net = nn.Sequential(
+        OrderedDict(first=nn.Linear(3, 8), same=nn.Identity(), second=nn.ReLU(), third=nn.Linear(8, 2))
+    )
+    tune.activation_stats(net, torch.randn(4, 3)).plot(tmp_path / "stats.svg")
 
-    assert (tmp_path / "stats.svg").read_text().lstrip().startswith("<?xml")
+    drawn = (tmp_path / "stats.svg").read_text()  # matplotlib writes texts as outlines, with a comment each
+    assert [path for path in net._modules if f"<!-- {path} -->" in drawn] == ["first", "second", "third"]
+
+
+@pytest.mark.parametrize("value", [0.0, 1e6, math.nan])
+def test_what_went_wrong_is_drawn_too(value: float, tmp_path: Path) -> None:
+    """No spread at all, too much of it, no numbers: a picture, and no warning."""
+    layer = nn.Linear(3, 3, bias=False)
+    nn.init.constant_(layer.weight, value)
+    stats = tune.activation_stats(nn.Sequential(layer, nn.ReLU()), torch.randn(4, 3))
+
+    stats.plot(tmp_path / "stats.png")
+
+    assert stats.first_problem
+    assert (tmp_path / "stats.png").read_bytes().startswith(b"\x89PNG")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ EXPLODED = 65504.0
 
 VANISHED = 2.0**-14
 """The smallest normal number of half precision."""
+
+
+_LABELS = 60
+"""Layers that a plot has room to name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,10 @@ class ActivationStats:
         return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
     def plot(self, path: str | Path) -> None:
-        """Draw mean, spread and share of zeros, layer by layer.
+        """Draw spread, mean and share of zeros, layer by layer, and where the first problem is.
+
+        A layer that hands on what came in (identity, dropout in evaluation) has no place of its own. What is
+        smaller than `VANISHED` is drawn there.
 
         Args:
             path: its ending says the format (SVG, PNG, PDF).
@@ -83,15 +91,23 @@ class ActivationStats:
             from matplotlib.figure import Figure
         except ImportError as error:
             raise MissingPackageError("a plot", "zoomgr[plots]") from error
-        figure = Figure(figsize=(max(6.0, 0.2 * len(self.rows)), 6.0), layout="constrained")
+        rows = [*self.rows[:1], *(row for before, row in pairwise(self.rows) if not _hands_on(before, row))]
+        figure = Figure(figsize=(min(max(6.0, 0.2 * len(rows)), 12.0), 6.0), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True)
-        places = range(len(self.rows))
-        means, stds = [row.mean for row in self.rows], [row.std for row in self.rows]
-        above.errorbar(places, means, yerr=stds, fmt="o", capsize=2)
-        above.set_ylabel("mean ± std")
-        below.bar(places, [row.zeros for row in self.rows])
-        below.set(ylabel="share of zeros", ylim=(0, 1))
-        below.set_xticks(places, [row.path for row in self.rows], rotation=90, fontsize=6)
+        places = range(len(rows))
+        above.semilogy(places, [max(row.std, VANISHED) for row in rows], "o-", markersize=4, label="std")
+        sizes = [max(abs(row.mean), VANISHED) for row in rows]
+        above.semilogy(places, sizes, ".", color="0.6", label="size of the mean")
+        below.bar(places, [row.zeros for row in rows], label="zeros")
+        below.bar(places, [row.nan for row in rows], color="tab:red", label="NaN or infinite")
+        below.set(ylabel="share of the values", ylim=(0, 1))
+        every = 1 + len(rows) // _LABELS
+        below.set_xticks(places[::every], [row.path for row in rows[::every]], rotation=90, fontsize=6)
+        for axes in (above, below):
+            axes.margins(x=0.01)
+            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=8)
+            if self.first_problem:
+                axes.axvline(rows.index(self.first_problem), color="tab:red", linewidth=1)
         figure.savefig(path)
 
 
@@ -198,6 +214,11 @@ def _row(path: str, kind: str, output: torch.Tensor) -> LayerStats:
         float((values == 0).double().mean()),
         1 - finite.numel() / values.numel(),
     )
+
+
+def _hands_on(before: LayerStats, row: LayerStats) -> bool:
+    """Whether its output is the one before it, to the last digit."""
+    return replace(before, path=row.path, kind=row.kind) == row
 
 
 def _cells(row: LayerStats) -> tuple[str, ...]:
