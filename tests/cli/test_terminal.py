@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
+import torchvision
 from cli.saying import Say, on_terminal, shell
 
 from zoomgr.cli.shown import Painted, drawn
@@ -135,6 +137,21 @@ def test_what_is_too_wide_for_a_table_has_its_references_in_lines_of_their_own(c
     assert "…" not in screen.replace("…\r\n", "")
     assert lines.index("torchvision/resnet50@imagenet1k_v2") == 0
     assert lines[1].startswith("  ->  default")
+
+
+@pytest.mark.slow
+def test_a_plan_too_wide_for_a_table_has_the_name_of_each_tensor_in_a_line_of_its_own(tmp_path: Path) -> None:
+    """Of the network, or of the checkpoint where the network has none; its sign stands below it."""
+    network = torchvision.models.squeezenet1_1(num_classes=2)
+    torch.save({**network.state_dict(), "other.weight": torch.zeros(2)}, tmp_path / "x.pth")
+    arguments = ("--arch", "torchvision/squeezenet1_1", "--num-classes", "2", "--partial")
+
+    with on_terminal("plan", tmp_path / "x.pth", *arguments, columns=60) as run:
+        assert run.finish() == 0, run.screen
+
+    lines = [line.rstrip() for line in COLOURS.sub("", run.screen).split("\r\n")]
+    assert lines[:2] == ["features.0.weight", "  =  features.0.weight"]
+    assert lines[lines.index("other.weight") + 1].startswith("  -  ")
 
 
 def test_a_pipe_gets_rows_without_colours_and_bars() -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from zoomgr.zoo import Zoo
 
 _T = TypeVar("_T")
+_NAMES = {"reference", "key", "network", "checkpoint"}
+"""Columns of what a row is about."""
 
 
 @dataclass
@@ -150,8 +152,9 @@ def _print_blocks(console: Console, columns: Sequence[str], cells: Sequence[Sequ
     from rich.padding import Padding
     from rich.text import Text
 
-    first = next((columns.index(name) for name in ("reference", "key") if name in columns), 0)
     for row in cells:
+        named = (place for place, name in enumerate(columns) if name in _NAMES and row[place].plain)
+        first = next(named, 0)
         console.print(row[first], style="bold", soft_wrap=True)
         rest = [cell for index, cell in enumerate(row) if index != first and cell.plain]
         console.print(Padding(Text("  ").join(rest), (0, 0, 0, 2)))
