@@ -20,7 +20,7 @@ from zoomgr_timm import generate as timm_catalogue
 from zoomgr_torchvision import generate as torchvision_catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
-LABELS = "zoomgr/look/labels"
+LABELS = "zoomgr/labels"
 
 
 def main() -> int:

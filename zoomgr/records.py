@@ -275,7 +275,7 @@ class ModelCard:
             them; several where there are several; empty when not declared.
         task: "classification", "detection", "segmentation", "keypoints", "video", "optical-flow", "features".
         preprocess: None where it is not published.
-        labels: name of a label set (`zoomgr/look/labels/`), or the labels themselves, in the head's order.
+        labels: name of a label set (`zoomgr/labels/`), or the labels themselves, in the head's order.
         license: as published (SPDX id, or a URL); empty when not published.
         metrics: e.g. {"ImageNet-1K acc@1": 80.858}.
         params: count of parameters as published.

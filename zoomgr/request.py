@@ -14,7 +14,7 @@ from zoomgr.adapt.match import POSITION, Match
 from zoomgr.adapt.stem import check_policy
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.errors import CannotAdaptHeadError, InvalidSettingError, close_matches
-from zoomgr.look.classes import class_names
+from zoomgr.labels import class_names
 from zoomgr.records import ModelCard
 
 if TYPE_CHECKING:

@@ -681,7 +681,7 @@ class Zoo:
             CannotPredictError: the model is no classifier of pictures.
             UnreadableImageError: a folder has no pictures.
         """
-        from zoomgr.look.classes import class_names
+        from zoomgr.labels import class_names
         from zoomgr.look.pictures import pictures
         from zoomgr.look.predict import Classifier
 

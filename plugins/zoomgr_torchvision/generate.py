@@ -24,7 +24,7 @@ LABEL_SETS = {
     (400, "abseiling"): "kinetics-400",
     (2, "no person"): "coco-person-2",
 }
-"""Names of the label sets in `zoomgr/look/labels/`, by count and first label."""
+"""Names of the label sets in `zoomgr/labels/`, by count and first label."""
 
 _TASKS = {
     "detection": "detection",

@@ -63,7 +63,7 @@ def test_the_shipped_catalogue_is_that_of_the_installed_library(catalogue: Libra
 def test_the_shipped_labels_are_those_of_the_installed_library() -> None:
     """In the order of the heads."""
     for name, labels in torchvision_catalogue.label_sets().items():
-        text = (ROOT / "zoomgr/look/labels" / f"{name}.txt").read_text(encoding="utf-8")
+        text = (ROOT / "zoomgr/labels" / f"{name}.txt").read_text(encoding="utf-8")
         assert tuple(text.splitlines()) == labels
 
 

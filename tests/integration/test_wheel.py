@@ -41,7 +41,7 @@ def test_the_wheel_has_the_data_and_none_of_the_tests(wheel: Path) -> None:
     assert {
         "zoomgr/registry.toml",
         "zoomgr/py.typed",
-        "zoomgr/look/labels/imagenet-1k.txt",
+        "zoomgr/labels/imagenet-1k.txt",
         "zoomgr/airgap/licence_texts/mit.txt",
         *(f"zoomgr/airgap/page/templates/{name}.html" for name in ("page", "line", "index", "model")),
         *(

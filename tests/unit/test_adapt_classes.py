@@ -9,7 +9,7 @@ import pytest
 
 from zoomgr.adapt.classes import chosen_classes
 from zoomgr.errors import InvalidSettingError
-from zoomgr.look.classes import class_names
+from zoomgr.labels import class_names
 
 LABELS = ("cat", "Dog", "crane", "fox", "crane", "dog", "BAT")
 

@@ -11,7 +11,7 @@ from timm.data import create_transform
 from torchvision.models import ResNet50_Weights
 
 from zoomgr.errors import UnreadableImageError
-from zoomgr.look.classes import class_names
+from zoomgr.labels import class_names
 from zoomgr.look.predict import Classifier, predict
 from zoomgr.look.preprocess import open_image, transforms
 from zoomgr.records import Preprocess
