@@ -11,8 +11,8 @@ from functools import cache, partial
 
 from torch import Tensor
 
-from zoomgr.adapt.apply_torch import computed
 from zoomgr.adapt.auto import plan_by
+from zoomgr.adapt.compute import computed
 from zoomgr.adapt.wishes import Wishes
 from zoomgr.checkpoint import specs_of
 from zoomgr.hookspecs import Adapter

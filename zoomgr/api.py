@@ -86,37 +86,6 @@ from zoomgr.hookspecs import (
 )
 from zoomgr.layers import replace_inputs, replace_outputs
 from zoomgr.locations import promise_of
-from zoomgr.records import (
-    WHOLE,
-    ArchiveMember,
-    Artifact,
-    CacheEntry,
-    Chain,
-    Concat,
-    Copy,
-    Difference,
-    Digest,
-    Fill,
-    Fresh,
-    HeadSelect,
-    LoadPlan,
-    LoadReport,
-    ModelCard,
-    ModelRef,
-    Move,
-    Op,
-    Permute,
-    Place,
-    PluginInfo,
-    Preprocess,
-    Reshape,
-    SetAttribute,
-    Span,
-    Split,
-    StemExpand,
-    TensorSpec,
-    Unused,
-)
 
 if TYPE_CHECKING:
     from zoomgr.adapt.rules import RulesAdapter
@@ -125,6 +94,37 @@ if TYPE_CHECKING:
     from zoomgr.checkpoint.record import Saved
     from zoomgr.http import HttpBody, HttpClient, http_answer, open_http
     from zoomgr.http.hops import may_carry_token
+    from zoomgr.records import (
+        WHOLE,
+        ArchiveMember,
+        Artifact,
+        CacheEntry,
+        Chain,
+        Concat,
+        Copy,
+        Difference,
+        Digest,
+        Fill,
+        Fresh,
+        HeadSelect,
+        LoadPlan,
+        LoadReport,
+        ModelCard,
+        ModelRef,
+        Move,
+        Op,
+        Permute,
+        Place,
+        PluginInfo,
+        Preprocess,
+        Reshape,
+        SetAttribute,
+        Span,
+        Split,
+        StemExpand,
+        TensorSpec,
+        Unused,
+    )
     from zoomgr.stores import new_client, store_faults
 
 __all__ = [
@@ -251,12 +251,41 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks a plugin's function as the implementation of the hook of its name."""
 
 _LATER = {
+    "ArchiveMember": "zoomgr.records",
+    "Artifact": "zoomgr.records",
+    "CacheEntry": "zoomgr.records",
     "Call": "zoomgr.checkpoint.objects",
+    "Chain": "zoomgr.records",
+    "Concat": "zoomgr.records",
+    "Copy": "zoomgr.records",
+    "Difference": "zoomgr.records",
+    "Digest": "zoomgr.records",
+    "Fill": "zoomgr.records",
+    "Fresh": "zoomgr.records",
     "Global": "zoomgr.checkpoint.objects",
+    "HeadSelect": "zoomgr.records",
     "HttpBody": "zoomgr.http",
     "HttpClient": "zoomgr.http",
+    "LoadPlan": "zoomgr.records",
+    "LoadReport": "zoomgr.records",
+    "ModelCard": "zoomgr.records",
+    "ModelRef": "zoomgr.records",
+    "Move": "zoomgr.records",
+    "Op": "zoomgr.records",
+    "Permute": "zoomgr.records",
+    "Place": "zoomgr.records",
+    "PluginInfo": "zoomgr.records",
+    "Preprocess": "zoomgr.records",
+    "Reshape": "zoomgr.records",
     "RulesAdapter": "zoomgr.adapt.rules",
     "Saved": "zoomgr.checkpoint.record",
+    "SetAttribute": "zoomgr.records",
+    "Span": "zoomgr.records",
+    "Split": "zoomgr.records",
+    "StemExpand": "zoomgr.records",
+    "TensorSpec": "zoomgr.records",
+    "Unused": "zoomgr.records",
+    "WHOLE": "zoomgr.records",
     "described_pickle": "zoomgr.checkpoint.foreign",
     "http_answer": "zoomgr.http",
     "may_carry_token": "zoomgr.http.hops",
@@ -264,7 +293,7 @@ _LATER = {
     "open_http": "zoomgr.http",
     "store_faults": "zoomgr.stores",
 }
-"""What few plugins use -> where it is. All plugins are imported before a load, and cost what they import."""
+"""What not every load needs -> where it is: plugins are imported before a load, and cost what they import."""
 
 
 def __getattr__(name: str) -> Any:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoomgr.errors import InvalidRegistryError, UnreadableCheckpointError, close_matches
 from zoomgr.hookspecs import CheckpointFormat
 from zoomgr.host import PluginHost
-from zoomgr.policy import BUILT_IN_FORMATS, Policy
 from zoomgr.records import ModelCard
+
+if TYPE_CHECKING:
+    from zoomgr.policy import Policy
 
 OWN_FILES = frozenset({"path", "file"})
 """Schemes of references to files on this disk: their owner's to change, and nobody publishes a licence."""
@@ -61,6 +64,8 @@ class Gate:
 
     def _check_formats(self, policy: Policy) -> None:
         """A misspelt format would forbid all files of the one that was meant, and nobody would know why."""
+        from zoomgr.policy import BUILT_IN_FORMATS
+
         known = (*BUILT_IN_FORMATS, *self._plugin_formats)
         for name in policy.formats:
             if name not in known:

@@ -7,15 +7,16 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from zoomgr.errors import InvalidRegistryError, reason_of, redacted
 from zoomgr.lines import TomlFile, line_told_by
-from zoomgr.policy import Policy
 from zoomgr.records import Artifact, Digest, ModelCard, ModelRef
 from zoomgr.settings import place_url
-from zoomgr.tokens import origin_with_token, token_for, variable_name
+
+if TYPE_CHECKING:
+    from zoomgr.policy import Policy
 
 VERSION = 1
 SOURCE = "registry"
@@ -96,6 +97,10 @@ class Registry:
         Raises:
             InvalidSettingError: the variable holds something that no token can be.
         """
+        if not self.tokens:
+            return ""
+        from zoomgr.tokens import token_for
+
         return token_for(url, self.tokens, environ)
 
 
@@ -132,16 +137,13 @@ class _File(TomlFile):
         self.check_keys("sources", sources, ("order",))
         models = self.section("models")
         pins = self.each("pins", str, _whole_digest)
-        tokens = self.each("tokens", str, variable_name)
         return Registry(
             models={name: self.model(name, entry) for name, entry in models.items()},
             aliases=self.aliases(),
             order=tuple(self.names("sources", "order", sources.get("order", []))),
             pins={str(self.convert("pins", key, key, _pinnable)): digest for key, digest in pins.items()},
             mirrors=self.mirrors(),
-            tokens={
-                self.convert("tokens", key, key, origin_with_token): name for key, name in tokens.items()
-            },
+            tokens=self.tokens() if "tokens" in self.data else {},
             policy=self.policy() if "policy" in self.data else None,
         )
 
@@ -160,7 +162,15 @@ class _File(TomlFile):
             for prefix, places in mirrors.items()
         }
 
+    def tokens(self) -> dict[str, str]:
+        from zoomgr.tokens import origin_with_token, variable_name  # which HTTP comes with
+
+        tokens = self.each("tokens", str, variable_name)
+        return {self.convert("tokens", key, key, origin_with_token): name for key, name in tokens.items()}
+
     def policy(self) -> Policy:
+        from zoomgr.policy import Policy
+
         entry = self.section("policy")
         self.check_keys("policy", entry, ("allow", "deny", "unknown", "formats"))
         allow, deny, formats = (

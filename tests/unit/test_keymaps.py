@@ -13,7 +13,8 @@ from timm import create_model
 from torch import Tensor, nn
 
 import zoomgr_keymaps
-from zoomgr.adapt.apply_torch import apply, computed
+from zoomgr.adapt.apply_torch import apply
+from zoomgr.adapt.compute import computed
 from zoomgr.adapt.plan import Wishes, make_plan
 from zoomgr.api import DoesNotFitError, Move, RulesAdapter
 from zoomgr.checkpoint import specs_of

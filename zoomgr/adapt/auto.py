@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from zoomgr.adapt.below import Below, common_prefix
 from zoomgr.adapt.match import ALIGN, POSITION, WAYS, Match, choose_adapter
 from zoomgr.adapt.plan import make_plan
 from zoomgr.adapt.wishes import Wishes
@@ -77,8 +76,12 @@ def _below_a_prefix(
     adapters: Callable[[], Mapping[str, Adapter]],
 ) -> Adapter | None:
     """The adapter that knows the names without what all of them begin with; None for equal names."""
-    prefix = common_prefix([spec.name for spec in source]) if match == "auto" else ""
-    if not prefix or {spec.name for spec in target} <= {spec.name for spec in source}:
+    if match != "auto" or {spec.name for spec in target} <= {spec.name for spec in source}:
+        return None
+    from zoomgr.adapt.below import Below, common_prefix  # as above
+
+    prefix = common_prefix([spec.name for spec in source])
+    if not prefix:
         return None
     bare = tuple(replace(spec, name=spec.name.removeprefix(prefix)) for spec in source)
     name = choose_adapter(match, "", bare, target, adapters)

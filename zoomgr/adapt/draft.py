@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
-from zoomgr.adapt.ends import Choice, class_count, places_of, stem_move
 from zoomgr.adapt.fits import COUNTER, kind, misfit, shape_of
 from zoomgr.adapt.numbering import misnumbered
 from zoomgr.adapt.reasons import ANOTHER_NUMBER, COMPUTED, LEFT_OUT, NEW_HEAD, REPLACED_HEAD
-from zoomgr.adapt.wishes import Wishes
+from zoomgr.adapt.wishes import Wishes, places_of
 from zoomgr.errors import CannotAdaptHeadError, DoesNotFitError, KeyCollisionError, LowCoverageError
 from zoomgr.records import Copy, Fresh, LoadPlan, Move, Place, SetAttribute, Shape, TensorSpec, Unused
+
+if TYPE_CHECKING:
+    from zoomgr.adapt.ends import Choice
 
 
 class Draft:
@@ -216,6 +219,8 @@ class Draft:
         )
 
     def _adapt_stem(self, move: Move) -> None:
+        from zoomgr.adapt.ends import stem_move
+
         place, wanted = self._stems[move.target], self.targets[move.target].shape
         shapes = (self._shape(move), wanted)
         extended = stem_move(move, place, shapes, self._wishes, self._what)
@@ -240,6 +245,8 @@ class Draft:
         wishes = self._wishes
         if wishes.classes is None or wishes.fresh_head:
             return None
+        from zoomgr.adapt.ends import Choice, class_count
+
         heads = [place for place in self._heads.values() if not place.count]
         shapes = {move.target: self._shape(move) for move in moves if self._is_proper(move)}
         try:

@@ -6,23 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from zoomgr.adapt.stem import RGB_CHANNELS, check_count, policy_in
 from zoomgr.adapt.wishes import Wishes
-from zoomgr.errors import CannotAdaptHeadError, CannotAdaptStemError, InvalidSettingError
+from zoomgr.errors import CannotAdaptHeadError, CannotAdaptStemError
 from zoomgr.records import Copy, Fill, HeadSelect, Move, Place, Shape, Split, StemExpand
-
-
-def places_of(name: str, texts: Sequence[str]) -> tuple[Place, ...]:
-    """What a card says of its stem or head.
-
-    Raises:
-        InvalidSettingError: it is not written as `Place` reads it.
-    """
-    places = []
-    for text in texts:
-        try:
-            places.append(Place.parse(text))
-        except ValueError as error:
-            raise InvalidSettingError(name, text, str(error), "correct the model's card") from error
-    return tuple(places)
 
 
 def stem_move(

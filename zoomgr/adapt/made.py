@@ -41,7 +41,7 @@ class Made:
         """The values of a target."""
         import torch
 
-        from zoomgr.adapt.apply_torch import computed
+        from zoomgr.adapt.compute import computed
 
         value = computed(self._moves[name], self._tensors)
         return value.to(getattr(torch, self._types[name])) if self._types[name] else value

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from zoomgr.adapt.align.atoms import Atom, atoms_of
-from zoomgr.adapt.ends import places_of
 from zoomgr.adapt.fits import COUNTER
 from zoomgr.adapt.match import POSITION
-from zoomgr.adapt.wishes import Wishes
+from zoomgr.adapt.wishes import Wishes, places_of
 from zoomgr.errors import InvalidSettingError, PositionsDivergeError, printable
 from zoomgr.hookspecs import Mapped
 from zoomgr.records import Move, TensorSpec

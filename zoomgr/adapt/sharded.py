@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from zoomgr.adapt.apply_torch import check_belongs, computed, drop_cached
+from zoomgr.adapt.apply_torch import check_belongs, drop_cached
+from zoomgr.adapt.compute import computed
 from zoomgr.errors import DoesNotFitError, InvalidPlanError
 from zoomgr.records import LoadPlan, Move
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from zoomgr.errors import InvalidSettingError
+from zoomgr.records import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +45,18 @@ class Wishes:
     fresh_head: bool = False
     counts: frozenset[str] = frozenset({""})
     min_coverage: float = 0.0
+
+
+def places_of(name: str, texts: Sequence[str]) -> tuple[Place, ...]:
+    """What a card says of its stem or head.
+
+    Raises:
+        InvalidSettingError: it is not written as `Place` reads it.
+    """
+    places = []
+    for text in texts:
+        try:
+            places.append(Place.parse(text))
+        except ValueError as error:
+            raise InvalidSettingError(name, text, str(error), "correct the model's card") from error
+    return tuple(places)

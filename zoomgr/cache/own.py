@@ -14,6 +14,8 @@ from zoomgr.cards import read_card
 from zoomgr.errors import CacheDamagedError, reason_of
 from zoomgr.records import ModelCard
 
+_BEHIND_NAME = re.compile(r"(@[^@]+)?-[0-9a-f]+\.json")
+
 
 class OwnCards:
     """What `zoomgr add` put into the own cache, and what others put into the layers.
@@ -71,7 +73,10 @@ def _names_in(folder: Path) -> list[str]:
 def _speaks_of(filename: str, wanted: str) -> bool:
     """Whether a record's file name is that of SOURCE/NAME with some tag or none; tells without reading it."""
     source, _, name = wanted.partition("/")
-    found = re.fullmatch(rf"{re.escape(f'{source}-{name}')}(@[^@]+)?-[0-9a-f]+\.json", filename)
+    begin = f"{source}-{name}"
+    if not filename.startswith(begin):
+        return False
+    found = _BEHIND_NAME.fullmatch(filename, len(begin))
     return found is not None and filename == file_name(wanted + (found[1] or ""))
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from zoomgr.adapt.align import Aligned, align
-from zoomgr.adapt.ends import places_of
 from zoomgr.adapt.fits import COUNTER, kind
 from zoomgr.adapt.match import ALIGN
-from zoomgr.adapt.wishes import Wishes
+from zoomgr.adapt.wishes import Wishes, places_of
 from zoomgr.errors import AmbiguousKeysError
 from zoomgr.hookspecs import Mapped
 from zoomgr.records import TensorSpec
