@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,11 +49,10 @@ class Kept:
         """By an index that is kept; None when there is none that fits."""
         for content, copy in self._store.indexes(digest, blob):
             with suppress(*_DAMAGED):
-                known = json.loads(content)
-                path = copy if "copy" in known else blob
+                index, of_copy = _parsed(content)
                 # A copy is not named by its digest: any change of it is worth a new one.
-                if path == blob or Memo(**known["copy"]) == Memo.of(copy.stat()):
-                    return mapped(path, read_index(known))
+                if of_copy is None or of_copy == Memo.of(copy.stat()):
+                    return mapped(copy if of_copy else blob, index)
         return None
 
     def _indexed(self, blob: Path, digest: Digest) -> Checkpoint | None:
@@ -89,6 +89,13 @@ class Kept:
     @property
     def _formats(self) -> tuple[Any, ...]:
         return tuple(self._host.formats.items.values())
+
+
+@lru_cache(maxsize=16)
+def _parsed(content: bytes) -> tuple[Index, Memo | None]:
+    """An index, and what the copy that it is of looked like; raises `_DAMAGED`."""
+    known = json.loads(content)
+    return read_index(known), Memo(**known["copy"]) if "copy" in known else None
 
 
 def _is_mappable(whole: Checkpoint) -> bool:

@@ -21,7 +21,7 @@ from zoomgr.hookspecs import CheckpointFormat
 from zoomgr.host import PluginHost
 from zoomgr.kept import Kept
 from zoomgr.ranks import Ranks, ranks_for
-from zoomgr.records import STRUCTURE_ONLY, Digest, Fresh, LoadPlan, LoadReport, ModelCard
+from zoomgr.records import STRUCTURE_ONLY, Copy, Digest, Fresh, LoadPlan, LoadReport, ModelCard
 from zoomgr.request import Meant, Request, meant
 from zoomgr.resolve import Ref, Resolver
 
@@ -330,12 +330,13 @@ def _filled(prepared: Prepared, checkpoint: Checkpoint, ranks: Ranks) -> float |
 
 def _stem_shift(plan: LoadPlan, module: nn.Module, checkpoint: Checkpoint) -> float | None:
     """The largest shift of the stems that were adapted; see `LoadReport`."""
-    if not any(move.is_adapted for move in plan.moves):
+    made = [move for move in plan.moves if type(move.op) is not Copy]
+    if not made:
         return None
     from zoomgr.adapt.values import shift_of
     from zoomgr.records import StemExpand
 
-    adapted = [(move, move.op) for move in plan.moves if isinstance(move.op, StemExpand)]
+    adapted = [(move, move.op) for move in made if isinstance(move.op, StemExpand)]
 
     shifts = [
         shift_of(

@@ -144,7 +144,7 @@ def mapped(path: Path, index: Index) -> Checkpoint:
         part = whole[begin : begin + size_bytes]
         tensors[name] = empty(0, dtype=types[one.dtype]).set_(part, 0, one.shape, one.stride)
         specs.append(TensorSpec(name, one.shape, one.dtype))
-    return Checkpoint(path, index.format, tuple(specs), index.metadata, index.wrappers, tensors)
+    return Checkpoint(path, index.format, tuple(specs), dict(index.metadata), index.wrappers, tensors)
 
 
 def _is_plain(one: Stored) -> bool:
