@@ -15,13 +15,13 @@ from zoomgr.adapt.declared import declared
 from zoomgr.adapt.site import uncompiled
 from zoomgr.adapt.trace import find_head, find_stem
 from zoomgr.adapt.trace.examples import examples_for
-from zoomgr.adapt.trace.rehearse import Example, RehearsalError, run, stand_in, tensors_in
+from zoomgr.adapt.trace.rehearse import Example, RehearsalError, placed, run, stand_in, tensors_in
 from zoomgr.errors import InvalidSettingError, PlaceNotFoundError, sized
 from zoomgr.layers import is_lazy
 from zoomgr.records import LoadReport, Place
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 _META = "meta"
 _UNITS = ("", " k", " M", " G", " T")
@@ -202,7 +202,7 @@ def _run(model: nn.Module, example: Example, device: str) -> dict[str, _Seen]:
     with FlopCounterMode(display=False) as counter:
         for path, module in twin.named_modules():
             _watch(module, seen[path], counter.get_total_flops)
-        run(twin, example.mapped(lambda tensor: _there(tensor, device)), training=False, device=device)
+        run(twin, example.mapped(lambda tensor: placed(tensor, device)), training=False, device=device)
     return seen
 
 
@@ -223,16 +223,6 @@ def _watch(module: nn.Module, seen: _Seen, operations: Callable[[], int]) -> Non
 
     module.register_forward_pre_hook(begin)
     module.register_forward_hook(end)
-
-
-def _there(tensor: Tensor, device: str) -> Tensor:
-    """The tensor on a device; where it has no values and needs some, random ones."""
-    import torch
-
-    if tensor.is_meta and device != _META:
-        numbers = torch.Generator().manual_seed(0)
-        return torch.rand(tensor.shape, generator=numbers).to(device, tensor.dtype)
-    return tensor.to(device, copy=True)
 
 
 # -- what is said of a module --------------------------------------------------------------------------------

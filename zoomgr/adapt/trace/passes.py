@@ -11,7 +11,7 @@ from zoomgr.adapt.counts import CHANNELS, CLASSES, notes, pixel_notes
 from zoomgr.adapt.trace.examples import examples_for
 from zoomgr.adapt.trace.graph import Found, read_graph
 from zoomgr.adapt.trace.probe import channels_of, with_channels
-from zoomgr.adapt.trace.rehearse import Example, RehearsalError, apart, run, stand_in, tensors_in
+from zoomgr.adapt.trace.rehearse import Example, RehearsalError, apart, placed, run, stand_in, tensors_in
 from zoomgr.errors import AdaptError
 from zoomgr.layers import is_lazy, keeps_channels, replace_inputs, replace_outputs, size_of
 from zoomgr.records import Place
@@ -176,15 +176,9 @@ def _shapes_after(
 
 
 def _leaf(tensor: Tensor, device: str) -> Tensor:
-    """The tensor as an input: its values if it has any and they are of use, else some."""
-    import torch
-
-    values = tensor.detach()
-    if device != META and values.is_meta:
-        generator = torch.Generator().manual_seed(0)
-        values = torch.rand(tensor.shape, generator=generator).to(dtype=tensor.dtype)
-    values = values.to(device)
-    return values.clone().requires_grad_(values.is_floating_point())
+    """The tensor as an input that requires a gradient."""
+    values = placed(tensor, device)
+    return values.requires_grad_(values.is_floating_point())
 
 
 def _shapes(tensors: Iterable[Tensor]) -> tuple[tuple[int, ...], ...]:

@@ -162,6 +162,17 @@ def run(model: nn.Module, example: Example, *, training: bool, device: str) -> A
         raise RehearsalError(reason_of(error)) from error
 
 
+def placed(tensor: Tensor, device: str) -> Tensor:
+    """A copy of an input on a device; where it has no values and needs some, random ones."""
+    import torch
+
+    values = tensor.detach()
+    if values.is_meta and device != "meta":
+        numbers = torch.Generator().manual_seed(0)
+        return torch.rand(values.shape, generator=numbers).to(device, values.dtype)
+    return values.to(device, copy=True)
+
+
 @contextmanager
 def apart(device: str) -> Iterator[None]:
     """Random numbers and warnings of what is done here concern nobody else."""
