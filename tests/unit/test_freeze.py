@@ -11,6 +11,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
+import zoomgr
 from zoomgr import tune
 from zoomgr.errors import UnknownPartError
 
@@ -97,6 +98,58 @@ def test_a_part_that_means_nothing_is_refused(part: Any) -> None:
         tune.freeze(model, part)
 
     assert not _frozen(model)
+
+
+class _OtherHead(nn.Sequential):
+    """Calls its last convolutions `head`, as SelecSLS does, or has a second head beside it, as LeViT does."""
+
+    def __init__(self, *, second: bool) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.head = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 5))
+        self.fc = nn.Linear(4 if second else 5, 5)
+        self.second = second
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        """Logits."""
+        out: Tensor = self.body(x)
+        return self.head(out) + self.fc(out) if self.second else self.fc(self.head(out))
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [(False, {"fc.weight", "fc.bias"}), (True, {"fc.weight", "fc.bias", "head.1.weight", "head.1.bias"})],
+)
+def test_the_head_makes_the_outputs_whatever_is_called_head(second: bool, expected: set[str]) -> None:
+    """A module called `head` is meant where it holds all of that, and only there."""
+    model = _OtherHead(second=second)
+
+    tune.freeze(model, except_="head")
+
+    assert {name for name, value in model.named_parameters() if value.requires_grad} == expected
+
+
+def test_a_module_called_head_that_holds_it_all_is_meant_with_its_norm() -> None:
+    """Also where a load has declared the last layer alone."""
+    model = zoomgr.load("timm/edgenext_xx_small", weights=False, num_classes=3)
+
+    tune.freeze(model, except_="head")
+
+    trains = {name for name, value in model.named_parameters() if value.requires_grad}
+    assert trains == {"head.norm.weight", "head.norm.bias", "head.fc.weight", "head.fc.bias"}
+
+
+def test_a_declared_layer_that_was_taken_out_is_no_longer_meant() -> None:
+    """Inception without its auxiliary head."""
+    model: Any = zoomgr.load("torchvision/inception_v3", weights=False, num_classes=3)
+    model.AuxLogits = None
+
+    tune.freeze(model, except_="head")
+
+    assert {name for name, value in model.named_parameters() if value.requires_grad} == {
+        "fc.weight",
+        "fc.bias",
+    }
 
 
 def test_a_near_miss_is_named() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from zoomgr.adapt.declared import declared
 from zoomgr.adapt.site import uncompiled
 from zoomgr.adapt.trace import find_head, find_stem
-from zoomgr.errors import UnknownPartError, close_matches
+from zoomgr.errors import PlaceNotFoundError, UnknownPartError, close_matches
 from zoomgr.records import Place
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def choose(model: nn.Module, parts: Iterable[Part]) -> Chosen:
         model: any network; a compiled one is looked behind.
         parts: see `Part`. A glob has `*` or `?` and is held against paths of modules and names of parameters;
             `*fc*` is how a piece of a name is written. `PATH[-2:]` are children of the module at PATH, `[:6]`
-            of the network itself.
+            of the network itself. "head" and "stem" are the layers that make the outputs or touch the input:
+            the module of that name where it holds them all, else those that are declared or traced.
 
     Raises:
         UnknownPartError: a part that means nothing here.
@@ -84,6 +85,25 @@ def _found(model: nn.Module, part: Part) -> Chosen:
 
 
 def _named(model: nn.Module, text: str) -> Chosen:
+    called_so = _called(model, text)
+    if text not in {"head", "stem"} or _is_empty(called_so):
+        return called_so
+    try:
+        meant = _in(model.get_submodule(path) for path in _ends(model, text))
+    except PlaceNotFoundError:
+        if called_so.parameters:
+            return called_so
+        raise
+    holds_all = set(map(id, meant.parameters)) <= set(map(id, called_so.parameters))
+    return called_so if holds_all and called_so.parameters else meant
+
+
+def _is_empty(found: Chosen) -> bool:
+    """Modules without parameters, as an `nn.Identity` that stands where a head was."""
+    return bool(found.modules) and not found.parameters
+
+
+def _called(model: nn.Module, text: str) -> Chosen:
     modules = dict(model.named_modules(remove_duplicate=False))
     if text in modules:
         return _in((modules[text],))
@@ -94,8 +114,6 @@ def _named(model: nn.Module, text: str) -> Chosen:
     fits = fnmatchcase if is_glob else str.__eq__
     own = tuple(value for name, value in names if fits(name, text) or fits(plain(name), text))
     within = _in(module for path, module in modules.items() if is_glob and path and fnmatchcase(path, text))
-    if not own and not within.modules and text in {"head", "stem"}:
-        return _in(modules[path] for path in _ends(model, text))
     return Chosen((*own, *within.parameters), within.modules)
 
 
@@ -111,10 +129,12 @@ def _children(modules: dict[str, nn.Module], path: str, index: str) -> list[nn.M
 
 
 def _ends(model: nn.Module, part: str) -> tuple[str, ...]:
+    """As declared, without what somebody has taken out since; else as traced."""
     origin = declared(model)
     known = () if origin is None else origin.head if part == "head" else origin.stem
-    if known:
-        return tuple(Place.parse(text).path for text in known)
+    there = {path for path, _ in model.named_modules(remove_duplicate=False)}
+    if paths := tuple(path for path in (Place.parse(text).path for text in known) if path in there):
+        return paths
     return tuple(place.path for place in (find_head if part == "head" else find_stem)(model))
 
 
