@@ -80,6 +80,27 @@ def said(running: subprocess.Popen[str]) -> list[int]:
     return [int(word) for word in running.stdout.readline().split()]
 
 
+def test_a_first_load_imports_what_it_needs(zoo: Zoo) -> None:
+    """Half of a first load is code; what only other loads need stays on the disk."""
+    program = """
+print(*(name in sys.modules for name in sys.argv[3:]))
+"""
+    needless = (
+        "zoomgr.http", "zoomgr.look", "zoomgr.tune", "zoomgr.policy", "zoomgr.lockfile.reading",
+        "zoomgr.adapt.rules", "zoomgr.adapt.align", "zoomgr.adapt.trace", "zoomgr.adapt.ends",
+        "zoomgr.records.operations", "zoomgr_keymaps.shipped", "requests", "safetensors", "rich",
+    )  # fmt: skip
+    zoo.load(REF)  # what is found out once of a file is kept
+    registry = str(zoo.settings.cache_dir.parent / "registry.toml")
+    command = [sys.executable, "-c", _BEGIN + program, str(zoo.settings.cache_dir), registry, *needless]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    imported = [
+        name for name, is_there in zip(needless, done.stdout.split(), strict=True) if is_there == "True"
+    ]
+    assert imported == []
+
+
 def test_loading_touches_no_weights(zoo: Zoo) -> None:
     """Resident memory grows by less than a tenth of them until the first forward, which needs them all."""
     weights = weights_bytes(zoo.load(REF))
