@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import zoomgr
 from zoomgr.settings import Settings
 from zoomgr.zoo import Zoo
+
+if TYPE_CHECKING:
+    from stock import Stock
 
 DATA = Path(__file__).parent / "data"
 
@@ -123,3 +127,27 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stock]:
+    """Random weights under published names; VGG-16 alone is half a gigabyte, so they go at the end."""
+    from stock import Stock  # and torch, which few tests need
+
+    folder = tmp_path_factory.mktemp("stock")
+    yield Stock(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def reader(stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the reader of a page of the docs works, with the stock at hand; nothing is fetched."""
+    folder = tmp_path / "reader"
+    folder.mkdir()
+    stock.hold()
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("ZOOMGR_CACHE_LAYERS", str(stock.cache))
+    monkeypatch.setenv("ZOOMGR_REGISTRY", str(stock.registry))
+    monkeypatch.setenv("ZOOMGR_OFFLINE", "1")
+    return folder

@@ -58,25 +58,28 @@ def blocks(page: Path, *languages: str) -> Iterator[Block]:
     """The code of a page in its order, in these languages."""
     text = page.read_text()
     found = list(_BLOCK.finditer(text))
-    for one, after in zip(found, [*found[1:], None], strict=True):
+    for one, after in zip(found, [*found[1:], None], strict=False):
         if one[1] in languages:
             is_shown = after and after[1] == "text" and not text[one.end() : after.start()].strip()
             yield Block(one[1], one[2] or "", one[3], after[3] if after and is_shown else "")
 
 
-def run(page: Path, **names: Any) -> Ran:
+def run(page: Path, *languages: str, **names: Any) -> Ran:
     """Run a page in the working folder: its files are written, its Python and its commands run.
 
     What they print must be as it stands there.
 
     Args:
         page: Python shares one scope, the commands are the installed ones.
+        *languages: of what runs; by default both.
         **names: what its Python finds there already.
     """
     ran = Ran(dict(names))
     zoomgr._default_zoo.cache_clear()
     try:
-        for block in sorted(blocks(page, "python", "bash"), key=lambda block: not block.title):
+        for block in sorted(
+            blocks(page, *(languages or ("python", "bash"))), key=lambda block: not block.title
+        ):
             if block.title:
                 Path(block.title).write_text(block.text)
                 continue

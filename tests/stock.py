@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -12,6 +15,8 @@ import zoomgr
 from zoomgr.cache.store import Store
 from zoomgr.records import ModelCard
 from zoomgr.settings import Settings
+
+_SHORT = {torch.float32: "F32", torch.int64: "I64"}
 
 
 class Stock:
@@ -81,3 +86,15 @@ def _random(name: str, like: torch.Tensor, draw: torch.Generator) -> torch.Tenso
         spread = 1.7 / math.sqrt(math.prod(like.shape[1:]))
         return value.uniform_(-spread, spread, generator=draw)
     return value + 1 if name.endswith(("running_var", "weight")) else value
+
+
+def write_empty(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """A safetensors file of zeros that takes no room: names and shapes, then a hole."""
+    header, end = {}, 0
+    for name, like in tensors.items():
+        start, end = end, end + like.numel() * like.element_size()
+        header[name] = {"dtype": _SHORT[like.dtype], "shape": list(like.shape), "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + end)
