@@ -4,6 +4,7 @@ Everything takes any `nn.Module`, whoever built it; what zoomgr declares with a 
 there.
 """
 
+from zoomgr.tune.cut import cut
 from zoomgr.tune.features import Embeddings, Features, embeddings, features
 from zoomgr.tune.freeze import Freezing, Frozen, freeze, freeze_state, frozen, restore_freeze, unfreeze
 from zoomgr.tune.groups import enter, param_groups
@@ -28,6 +29,7 @@ __all__ = [
     "Stage",
     "Unfreezer",
     "activation_stats",
+    "cut",
     "embeddings",
     "enter",
     "features",
