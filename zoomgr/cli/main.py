@@ -42,6 +42,7 @@ VERBS = {
     "plan": "show what a load would do, tensor by tensor",
     "summary": "show the modules of a network: shapes, parameters, multiplications",
     "predict": "name what is on pictures",
+    "activations": "show where layers are strong on photos, and where what speaks for a class lies",
     "plugins": "show the installed plugins and what became of them",
 }
 

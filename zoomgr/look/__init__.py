@@ -1,9 +1,22 @@
 """Seeing what you have: what a network is made of, what a load does to it, what it says of pictures.
 
-`summary` takes any `nn.Module`, whoever built it.
+All but the page of a plan takes any `nn.Module`, whoever built it.
 """
 
+from zoomgr.look.activations import LayerMap, activations
+from zoomgr.look.grad_cam import grad_cam
+from zoomgr.look.overlay import overlay
 from zoomgr.look.page import plan_page, save_page
 from zoomgr.look.summary import Row, Summary, summary
 
-__all__ = ["Row", "Summary", "plan_page", "save_page", "summary"]
+__all__ = [
+    "LayerMap",
+    "Row",
+    "Summary",
+    "activations",
+    "grad_cam",
+    "overlay",
+    "plan_page",
+    "save_page",
+    "summary",
+]

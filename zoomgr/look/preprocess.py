@@ -191,6 +191,32 @@ class _Border:
         return canvas
 
 
+def seen_box(how: Preprocess, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """What of a picture the network is shown: left, top, right and bottom, in the picture's pixels.
+
+    It lies beyond the picture where a border is put around that.
+
+    Args:
+        how: as `transforms` takes it.
+        size: (width, height) of the picture.
+    """
+    width, height = size
+    wanted = how.resize or how.size
+    if len(wanted) == 1:
+        across = down = wanted[0] / min(size)
+    else:
+        down, across = wanted[0] / height, wanted[1] / width
+        if how.crop != "squash":
+            across = down = (min if how.crop == "border" else max)(down, across)
+    half_width, half_height = how.size[1] / across / 2, how.size[0] / down / 2
+    return (
+        width / 2 - half_width,
+        height / 2 - half_height,
+        width / 2 + half_width,
+        height / 2 + half_height,
+    )
+
+
 def open_image(path: Path) -> Image.Image:
     """A picture file in RGB, turned as its EXIF orientation says.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator
@@ -13,8 +12,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoomgr.errors import FileUnwritableError, InvalidSettingError, printable, reason_of
+from zoomgr.errors import printable
 from zoomgr.look.planned import SIGNS, Kind, PlanRow, plan_rows
+from zoomgr.look.saving import check_file, save
 from zoomgr.records import LoadPlan, TensorSpec
 
 if TYPE_CHECKING:
@@ -51,11 +51,7 @@ def check_page(path: Path) -> None:
         InvalidSettingError: it is no name of a page: what is there may be anything else.
         FileUnwritableError: its folder is not there.
     """
-    if path.suffix.lower() not in _SUFFIXES:
-        remedy = f"call it {path.with_suffix('.html').name if path.name else 'plan.html'}"
-        raise InvalidSettingError("html", str(path), "a page is saved as HTML", remedy)
-    if not path.parent.is_dir():
-        raise FileUnwritableError(str(path), f"there is no folder {path.parent}")
+    check_file("html", path, _SUFFIXES, "a page is saved as HTML")
 
 
 def save_page(plan: LoadPlan, path: Path | str, title: str) -> None:
@@ -67,15 +63,7 @@ def save_page(plan: LoadPlan, path: Path | str, title: str) -> None:
     """
     path = Path(path)
     check_page(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
-    try:
-        try:
-            temporary.write_text(plan_page(plan, title), encoding="utf-8", newline="\n")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise FileUnwritableError(str(path), error.strerror or reason_of(error)) from error
+    save(path, plan_page(plan, title).encode())
 
 
 def plan_page(plan: LoadPlan, title: str) -> str:
