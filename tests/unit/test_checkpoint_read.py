@@ -73,6 +73,16 @@ def test_a_training_state_is_unwrapped(tmp_path: Path, save: Save) -> None:
     assert checkpoint.metadata["beside"] == ("epoch", "optimizer")
 
 
+def test_a_checkpoint_is_shown_without_its_values(tmp_path: Path) -> None:
+    """Names and shapes are what one looks for in a session."""
+    _zip({"conv.weight": torch.arange(20_000.0)}, tmp_path / "w")
+
+    shown = repr(read(tmp_path / "w"))
+
+    assert "conv.weight" in shown
+    assert "tensor(" not in shown
+
+
 def test_the_texts_of_a_safetensors_file_are_its_metadata(tmp_path: Path) -> None:
     """Licences and origins are kept there."""
     _safetensors(STATE, tmp_path / "x")
