@@ -101,7 +101,7 @@ def module_of(architecture: str) -> str:
     return str(get_model_builder(name).__module__).removeprefix("torchvision.models.")
 
 
-def _row_of(architecture: str) -> Mapping[str, Any]:
+def row_of(architecture: str) -> Mapping[str, Any]:
     """The catalogue's row."""
     family, _, name = architecture.partition("/")
     shipped = TIMM.shipped["architectures"] if family == "timm" else TORCHVISION.shipped["models"]
@@ -123,7 +123,7 @@ def built(architecture: str, counts: Mapping[str, int], *, fast: bool) -> nn.Mod
 def _adapted(architecture: str) -> tuple[nn.Module, dict[str, int], str]:
     """The module with the counts that it takes, those, and which of the others it refuses."""
     counts = {"num_classes": NUM_CLASSES, "in_ch": IN_CH}
-    if _row_of(architecture).get("task") == "optical-flow":
+    if row_of(architecture).get("task") == "optical-flow":
         del counts["num_classes"]
     refused: list[str] = []
     while True:
@@ -239,7 +239,7 @@ def _place_problems(architecture: str, counts: Mapping[str, int], model: nn.Modu
     for name, tensor in model.named_parameters():
         if axes := [both for both in zip(tensor.shape, shapes[name], strict=True) if both[0] != both[1]]:
             changed.setdefault(name.rpartition(".")[0], axes)
-    row = _row_of(architecture)
+    row = row_of(architecture)
     declared = {
         place.path: [(place.size(counts[count]), place.size(others[count]))]
         for key, count in (("head", "num_classes"), ("stem", "in_ch"))
@@ -274,7 +274,7 @@ def _answer(model: Any, architecture: str, counts: Mapping[str, int], params: in
         except Exception as error:  # noqa: BLE001 (a wrong size shows in many ways)
             problem = f"no picture goes through: {type(error).__name__}: {error}"
         else:
-            is_classifier = _row_of(architecture).get("task", "classification") in {"classification", "video"}
+            is_classifier = row_of(architecture).get("task", "classification") in {"classification", "video"}
             if is_classifier and "num_classes" in counts and answer.shape != (1, NUM_CLASSES):
                 return "yes", f"it answers with {tuple(answer.shape)}"
             return "yes", ""
@@ -289,7 +289,7 @@ def _sides(architecture: str) -> tuple[int, ...]:
 
         own = int(get_pretrained_cfg(name).input_size[-1])
     else:
-        own = int(_row_of(architecture).get("build_args", {}).get("image_size", 224))
+        own = int(row_of(architecture).get("build_args", {}).get("image_size", 224))
     return (*(side for side in (64, 112, 128) if side < own), own)
 
 
@@ -297,7 +297,7 @@ def _inputs(model: Any, architecture: str, in_ch: int, side: int) -> tuple[Any, 
     """Noise of the form that the model takes."""
     import torch
 
-    match _row_of(architecture).get("task"):
+    match row_of(architecture).get("task"):
         case "detection" | "keypoints":
             model.transform.min_size, model.transform.max_size = (side,), 2 * side
             if hasattr(model, "rpn"):  # untrained, it would find a thousand things

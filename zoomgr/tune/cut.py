@@ -54,7 +54,7 @@ def cut(model: nn.Module, at: str, example: Any = None) -> nn.Module:
     memo = _left_out(model, at, _needed(model, at, example))
     short = copy.deepcopy(model, memo)
     short.get_submodule(at).register_forward_hook(_stop)
-    short.forward = partial(_until_stopped, short, at)  # type: ignore[method-assign]
+    short.forward = partial(_until_stopped, short, at)
     if origin := declared(short):
         declare(short, replace(origin, head=(), num_classes=None, labels=()))
     return short
@@ -180,16 +180,16 @@ def _reading() -> Iterator[set[Any]]:
 
     read: set[Any] = set()
 
-    class Reading(TorchDispatchMode):
+    class Reading(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             read.update(map(_storage, tensors_in((args, kwargs or {}))))
             return func(*args, **(kwargs or {}))
 
-    with Reading():
+    with Reading():  # type: ignore[no-untyped-call]
         yield read
 
 
 def _storage(tensor: Tensor) -> Any:
     from torch.multiprocessing.reductions import StorageWeakRef
 
-    return StorageWeakRef(tensor.untyped_storage())
+    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
