@@ -23,6 +23,7 @@ from zoomgr_oci.logins import Challenge, docker_login
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _MOST_BYTES = 64 << 20  # of JSON; 2,000 models have 1.5 MB
 _OK, _UNAUTHORIZED = 200, 401
+_NO_LOGIN = "no login for it is known, or it is refused (docker login)"
 
 Login = dict[str, Any]
 """Arguments of `HttpClient`."""
@@ -80,7 +81,18 @@ class Registry:
                 if error.status != _UNAUTHORIZED:
                     raise
                 self._logins[repository] = self._login(url)
-                answer = held.enter_context(ask(self._logins[repository]))
+                answer = held.enter_context(self._with_login(ask, self._logins[repository]))
+            yield answer
+
+    @contextmanager
+    def _with_login(self, ask: Callable[[Login], AbstractContextManager[Any]], login: Login) -> Iterator[Any]:
+        with ExitStack() as held:
+            try:
+                answer = held.enter_context(ask(login))
+            except HttpStatusError as error:  # a token that anybody gets may open nothing
+                if error.status != _UNAUTHORIZED:
+                    raise
+                raise HttpStatusError(error.url, error.status, _NO_LOGIN) from error
             yield answer
 
     def _login(self, url: str) -> Login:
@@ -92,7 +104,7 @@ class Registry:
             return {"auth": auth}
         if challenge.scheme == "bearer":
             return {"token": self._bearer(challenge, auth)}
-        raise HttpStatusError(redacted(url), _UNAUTHORIZED, "no login for it is known (docker login)")
+        raise HttpStatusError(redacted(url), _UNAUTHORIZED, _NO_LOGIN)
 
     def _bearer(self, challenge: Challenge, auth: tuple[str, str] | None) -> str:
         """A token for a repository; without a login one that anybody gets."""

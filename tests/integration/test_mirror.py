@@ -8,6 +8,7 @@ import json
 import os
 import random
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from servers.authorities import new_authority
 from servers.caches import alter, put, sha256
 from servers.nginx import serving
 from servers.registry import LOGIN, OciRegistry, registry_serving
+from servers.registry_tokens import giving_tokens
 from servers.s3 import s3_endpoint
 from servers.sftp import LOGIN as SFTP_LOGIN
 from servers.sftp import sftp_serving
@@ -30,7 +32,7 @@ from zoomgr.airgap.mirror.place import Model, Place, place_of
 from zoomgr.airgap.mirror.sync import sync
 from zoomgr.cache.refs import blob_in, file_name
 from zoomgr.cache.store import Store
-from zoomgr.errors import HttpStatusError, NoMirrorWorkedError
+from zoomgr.errors import HttpStatusError, NoMirrorWorkedError, ZoomgrError
 from zoomgr.settings import Settings
 from zoomgr.zoo import Zoo
 
@@ -227,6 +229,44 @@ def test_a_registry_may_want_a_password(
     assert "docker login" in refused.err
     assert entry.path.read_bytes() == CONTENT
     assert "hunter2" not in entry.url
+
+
+def test_a_registry_may_speak_tls_and_want_tokens(
+    zoomgr: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of sites and clouds do: an authority of the site's own, a token for each purpose."""
+    name = "registry.example"
+    authority = new_authority(tmp_path / "ca.pem", name)
+    look_up = socket.getaddrinfo
+    here = lambda host, *rest, **how: look_up("127.0.0.1" if host == name else host, *rest, **how)  # noqa: E731
+    monkeypatch.setattr(socket, "getaddrinfo", here)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.ca_file))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    put(Store(tmp_path / "cache"), GONE, CONTENT)
+    with (
+        giving_tokens(authority, LOGIN) as tokens,
+        registry_serving(tmp_path / "registry", authority=authority, tokens=tokens) as registry,
+    ):
+        host = f"{name}:{registry.host.partition(':')[2]}"
+        refused = zoomgr("mirror", "sync", f"oci://{host}/team/zoo")
+        known = {"auth": base64.b64encode(":".join(LOGIN).encode()).decode()}
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+        (tmp_path / "docker").mkdir()
+        (tmp_path / "docker" / "config.json").write_text(json.dumps({"auths": {host: known}}))
+
+        written = zoomgr("mirror", "sync", f"oci://{host}/team/zoo")
+        again = zoomgr("mirror", "sync", f"oci://{host}/team/zoo", "--json")
+        fetched = node(tmp_path, f"oci://{host}/team/zoo").pull(GONE).path.read_bytes()
+        monkeypatch.delenv("DOCKER_CONFIG")
+        with pytest.raises(ZoomgrError, match="docker login"):
+            node(tmp_path, f"oci://{host}/team/zoo").pull(GONE)
+
+    assert (refused.code, "docker login" in refused.err) == (5, True), refused.err
+    assert written.code == 0, written.err
+    assert [one["is_new"] for one in again.json] == [False]
+    assert fetched == CONTENT
+    purposes = {scope.rpartition(":")[2] for scope, who in tokens.asked if who}
+    assert {"pull", "pull,push"} <= purposes
 
 
 def test_a_mirror_may_have_what_a_lock_names(zoomgr: Say, tmp_path: Path) -> None:

@@ -24,12 +24,12 @@ class Authority:
     server_pem: Path
 
 
-def new_authority(ca_file: Path) -> Authority:
-    """Found one and write its certificate."""
+def new_authority(ca_file: Path, host: str = "127.0.0.1") -> Authority:
+    """Found one and write its certificate; it signs that of a host."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(ca_file))
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    issued = authority.issue_cert("127.0.0.1")
+    issued = authority.issue_cert(host)
     issued.configure_cert(tls)
     server_pem = ca_file.with_name("server.pem")
     issued.private_key_and_cert_chain_pem.write_to_path(str(server_pem))

@@ -15,14 +15,18 @@ from pathlib import Path
 import bcrypt
 import pytest
 import requests
+from servers.authorities import Authority
+from servers.registry_tokens import ISSUER, SERVICE, TokenServer
 
 LOGIN = ("me", "hunter2")
 _CONFIG = """
 version: 0.1
 log: {{level: error, accesslog: {{disabled: true}}}}
 storage: {{filesystem: {{rootdirectory: {folder}}}, delete: {{enabled: true}}}}
-http: {{addr: "{host}"}}
+http: {{addr: "{host}"{tls}}}
 """
+_TLS = ", tls: {{certificate: {pem}, key: {pem}}}"
+_TOKENS = "auth: {{token: {{realm: {realm}, service: {service}, issuer: {issuer}, rootcertbundle: {ca}}}}}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,21 @@ class OciRegistry:
 
 
 @contextmanager
-def registry_serving(folder: Path, *, is_private: bool = False) -> Iterator[OciRegistry]:
-    """Be a registry that keeps its files in a folder; a private one wants `LOGIN`."""
+def registry_serving(
+    folder: Path,
+    *,
+    is_private: bool = False,
+    authority: Authority | None = None,
+    tokens: TokenServer | None = None,
+) -> Iterator[OciRegistry]:
+    """Be a registry that keeps its files in a folder.
+
+    Args:
+        folder: to be made.
+        is_private: whether it wants `LOGIN`.
+        authority: gives it a certificate; then it speaks TLS.
+        tokens: who gives the tokens that it wants, signed by the authority.
+    """
     program = shutil.which("docker-registry")
     if program is None:
         give_up = pytest.fail if os.environ.get("CI") else pytest.skip
@@ -52,11 +69,14 @@ def registry_serving(folder: Path, *, is_private: bool = False) -> Iterator[OciR
     folder.mkdir(parents=True)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         host = f"127.0.0.1:{probe.getsockname()[1]}"
-    text = _CONFIG.format(folder=folder / "data", host=host)
+    tls = _TLS.format(pem=authority.server_pem) if authority else ""
+    text = _CONFIG.format(folder=folder / "data", host=host, tls=tls)
     if is_private:
         secret = bcrypt.hashpw(LOGIN[1].encode(), bcrypt.gensalt(4)).decode()
         (folder / "users").write_text(f"{LOGIN[0]}:{secret}\n")
         text += f"auth: {{htpasswd: {{realm: zoo, path: {folder / 'users'}}}}}\n"
+    if tokens and authority:
+        text += _TOKENS.format(realm=tokens.realm, service=SERVICE, issuer=ISSUER, ca=authority.ca_file)
     (folder / "config.yml").write_text(text)
     log = folder / "log"
     with log.open("wb") as said:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _TIMEOUT_S = (10.0, 60.0)  # as `HttpClient` has them
 _NOT_FOUND, _UNAUTHORIZED = 404, 401
+_NO_LOGIN = "no login for it is known, or it is refused (docker login)"
 _DONE = frozenset({200, 201, 202})
 
 Descriptor = dict[str, Any]
@@ -158,7 +159,8 @@ class Repository:
 
     def _checked(self, response: Response) -> Response:
         if response.status_code not in _DONE:
-            raise HttpStatusError(self._url, response.status_code, response.reason or "")
+            reason = _NO_LOGIN if response.status_code == _UNAUTHORIZED else response.reason or ""
+            raise HttpStatusError(self._url, response.status_code, reason)
         return response
 
     def _renew(self) -> None:
@@ -177,8 +179,7 @@ class Repository:
         except OSError as error:  # all of requests' are
             raise fault_of(error, self._url, self._host.login[1:]) from error
         except Exception as error:  # oras raises ValueError and AttributeError where there is no login
-            reason = "no login for it is known, or it is refused (docker login)"
-            raise HttpStatusError(self._url, _UNAUTHORIZED, reason) from error
+            raise HttpStatusError(self._url, _UNAUTHORIZED, _NO_LOGIN) from error
 
     @functools.cached_property
     def _container(self) -> Any:
