@@ -4,6 +4,7 @@ Everything takes any `nn.Module`, whoever built it; what zoomgr declares with a 
 there.
 """
 
+from zoomgr.tune.advice import Advice, advise
 from zoomgr.tune.cut import cut
 from zoomgr.tune.features import Embeddings, Features, embeddings, features
 from zoomgr.tune.freeze import Freezing, Frozen, freeze, freeze_state, frozen, restore_freeze, unfreeze
@@ -18,6 +19,7 @@ from zoomgr.tune.unfreezer import Unfreezer
 
 __all__ = [
     "ActivationStats",
+    "Advice",
     "Embeddings",
     "Features",
     "FinetunePlan",
@@ -29,6 +31,7 @@ __all__ = [
     "Stage",
     "Unfreezer",
     "activation_stats",
+    "advise",
     "cut",
     "embeddings",
     "enter",

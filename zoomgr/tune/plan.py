@@ -5,6 +5,7 @@ What trains in an epoch follows from the epoch alone, so a run that resumes is w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -50,9 +51,11 @@ class FinetunePlan:
 
     Attributes:
         planned: in the order in which they begin: what is fresh, then the stages from the head down.
+        frozen: names of parameters that never train.
     """
 
     planned: tuple[PlannedGroup, ...]
+    frozen: tuple[str, ...] = ()
 
     def at(self, epoch: int) -> tuple[PlannedGroup, ...]:
         """What trains in an epoch, counted from 0."""
@@ -80,9 +83,8 @@ class FinetunePlan:
             UnknownPartError: the plan is of another network; nothing has changed.
         """
         now = _parameters(model, (name for one in self.at(epoch) for name in one.parameters))
-        later = _parameters(
-            model, (name for one in self.planned if one.start > epoch for name in one.parameters)
-        )
+        waiting = (name for one in self.planned if one.start > epoch for name in one.parameters)
+        later = _parameters(model, (*waiting, *self.frozen))
         if later:
             freeze(model, *later)
         if now:
@@ -93,10 +95,11 @@ class FinetunePlan:
             enter(optimizer, fits)
 
     def __str__(self) -> str:
-        return "\n".join(
+        lines = [
             f"from epoch {one.start}: {one.name or 'stem'}, {len(one.parameters)} parameters at {one.lr:.3g}"
             for one in self.planned
-        )
+        ]
+        return "\n".join([*lines, *([f"never: {len(self.frozen)} parameters"] if self.frozen else [])])
 
 
 def finetune_plan(  # noqa: PLR0913 (what a plan follows from)
@@ -107,6 +110,7 @@ def finetune_plan(  # noqa: PLR0913 (what a plan follows from)
     lr: float,
     fresh_lr: float | None = None,
     layer_decay: float = 0.75,
+    depth: float = 1.0,
     by: By = "stage",
 ) -> FinetunePlan:
     """Plan a fine-tune: what is fresh first and fast, then stage after stage down to the stem.
@@ -122,6 +126,7 @@ def finetune_plan(  # noqa: PLR0913 (what a plan follows from)
         lr: of the stage below the head.
         fresh_lr: of what is fresh; ten times `lr` without.
         layer_decay: factor from each stage to the one below it.
+        depth: share of the stages that train at last, from the head down; the others never do.
         by: how finely the network is cut, see `zoomgr.tune.stages`.
 
     Raises:
@@ -136,14 +141,16 @@ def finetune_plan(  # noqa: PLR0913 (what a plan follows from)
         for stage in reversed(stages(model, by))
     ]
     slow = [(name, parameters) for name, parameters in slow if parameters]
+    reached = math.ceil(depth * len(slow))
     first = PlannedGroup(
         "fresh", tuple(name for one, name in names.items() if one in fast), fresh_lr or _FAST * lr, 0
     )
     rest = (
-        PlannedGroup(name, parameters, lr * layer_decay**number, _start(number, len(slow), epochs))
-        for number, (name, parameters) in enumerate(slow)
+        PlannedGroup(name, parameters, lr * layer_decay**number, _start(number, reached, epochs))
+        for number, (name, parameters) in enumerate(slow[:reached])
     )
-    return FinetunePlan(tuple(one for one in (first, *rest) if one.parameters))
+    frozen = tuple(name for _, parameters in slow[reached:] for name in parameters)
+    return FinetunePlan(tuple(one for one in (first, *rest) if one.parameters), frozen)
 
 
 def _start(number: int, count: int, epochs: int) -> int:
