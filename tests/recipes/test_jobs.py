@@ -19,6 +19,7 @@ JOBS = {
     9: "learning-rates.md#biases-at-twice-the-rate-and-without-decay",
     10: "old-keys.md",
     11: "own-network.md#sequential-modulelist-moduledict",
+    12: "activation-maps.md",
     13: "other-channels.md",
     14: "some-layers.md#keys-that-exist-here-another-number-of-classes-afterwards",
     15: "some-layers.md#layers-that-have-other-names-here",
@@ -48,6 +49,7 @@ JOBS = {
     39: "list-keys.md#without-module-in-front",
     40: "other-classes.md#onto-a-device-head-and-all",
     41: "finetune-schedule.md",
+    42: "what-to-train.md",
 }
 """The jobs for which zoomgr was made, by number, and where each is shown."""
 

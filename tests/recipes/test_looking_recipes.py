@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
+from pages import ROOT
+from PIL import Image
 from recipes.conftest import Howto
 
 pytestmark = pytest.mark.slow
@@ -18,3 +23,18 @@ def test_look_inside(howto: Howto) -> None:
     }
     assert marked == {"conv1": "stem", "fc": "head"}
     assert "1x64x160x160" in larger
+
+
+def test_activation_maps(howto: Howto, reader: Path) -> None:
+    """Five pictures in colour, each its own; five classes with names."""
+    Image.open(ROOT / "examples" / "cat.png").convert("RGB").save(reader / "dog.jpg")
+
+    ran = howto("activation-maps", "alexnet")
+
+    pictures = [Image.open(path) for path in sorted((reader / "out").iterdir())]
+    assert len(pictures) == 5
+    for picture in pictures:
+        red, _, blue = (channel.tobytes() for channel in picture.convert("RGB").split())
+        assert red != blue
+    assert len({picture.tobytes() for picture in pictures}) == 5
+    assert len(re.findall(r"^ *\d+\.\d%  [A-Za-z].*$", ran.printed[1], re.MULTILINE)) == 5

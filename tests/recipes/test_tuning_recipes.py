@@ -15,6 +15,8 @@ from zoomgr.errors import UnknownPartError
 
 pytestmark = pytest.mark.slow
 
+ALL = {"conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc"}
+
 
 def training(model: nn.Module) -> list[str]:
     """Names of the parameters that train."""
@@ -145,6 +147,8 @@ def test_features(howto: Howto) -> None:
     with torch.no_grad():
         theirs = model.layer1(model.maxpool(model.relu(model.bn1(model.conv1(x)))))
         assert torch.equal(ran["look"](x)["layer1"], theirs)
+        before_relu = tune.features(model, ["bn1", "layer1"])(x)["bn1"]
+    assert bool((before_relu < 0).any()), "the ReLU has worked in place"
 
 
 def test_resume(howto: Howto, reader: Path) -> None:
@@ -166,3 +170,19 @@ def test_finetune_schedule(howto: Howto) -> None:
     assert sorted(held) == sorted(map(id, ran["model"].parameters()))
     ran["plan"].apply(ran["model"], 0)
     assert training(ran["model"]) == ["fc.weight", "fc.bias"]
+
+
+def test_what_to_train(howto: Howto) -> None:
+    """Few pictures leave the lower half frozen to the end, statistics too; many train all of it."""
+    ran = howto("what-to-train", "resnet18")
+
+    model = ran["model"]
+    ran["advice"].plan(model, ran["report"], epochs=12, lr=1e-3).apply(model, 11)
+    assert {name.split(".")[0] for name in training(model)} == {"layer2", "layer3", "layer4", "fc"}
+    assert {path.split(".")[0] for path in norms_that_move(model)} == {"layer2", "layer3", "layer4"}
+    tune.unfreeze(model)
+    for n_images, similarity, last in ((800, 0.9, {"fc"}), (50_000, 0.9, ALL), (50_000, 0.1, ALL)):
+        plan = tune.advise(n_images, similarity).plan(model, ran["report"], epochs=12, lr=1e-3)
+        plan.apply(model, 11)
+        assert {name.split(".")[0] for name in training(model)} == last
+        tune.unfreeze(model)
