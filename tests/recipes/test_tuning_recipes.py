@@ -111,6 +111,7 @@ def test_thaw(howto: Howto) -> None:
     assert [name for name in moved if not name.startswith("4.denselayer6.")] == []
     ran["resumed"].step()
     assert any(name.startswith("4.denselayer5.") for name in training(net))
+    assert tune.Unfreezer(net, by="layer").frozen[:2] == ("4.denselayer6.conv2", "4.denselayer6.conv1")
 
 
 def test_initialise(howto: Howto) -> None:

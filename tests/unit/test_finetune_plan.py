@@ -10,6 +10,7 @@ import torch
 import torchvision
 from data import small_nets as nets
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from zoomgr import tune
 from zoomgr.errors import UnknownPartError
@@ -59,6 +60,17 @@ def test_a_part_of_a_chain_thaws_layer_by_layer() -> None:
 
     assert _trains(model) == {"3.weight", "3.bias", "5.weight", "5.bias"}
     assert tune.frozen(model).held == ("1",)
+
+
+def test_a_parametrised_layer_is_called_by_its_path() -> None:
+    """With a bias of its own or without."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.ReLU(), nn.Conv2d(4, 2, 3))
+    for layer in (model[0], model[2]):
+        spectral_norm(layer)
+
+    cut = tune.stages(model, "layer")
+
+    assert [(stage.name, len(stage.parameters)) for stage in cut] == [("0", 1), ("2", 2)]
 
 
 def test_a_resumed_unfreezer_is_where_it_was() -> None:

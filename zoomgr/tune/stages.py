@@ -88,7 +88,14 @@ def _blocks(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    return [(path, one) for path, one in model.named_modules() if path and _has_own(one)]
+    """A parametrised layer is one, whatever modules its parametrisation is made of."""
+    from torch.nn.utils.parametrize import is_parametrized
+
+    return [
+        (path, one)
+        for path, one in model.named_modules()
+        if path and "parametrizations" not in path.split(".") and (_has_own(one) or is_parametrized(one))
+    ]
 
 
 def _children(path: str, module: nn.Module) -> list[tuple[str, nn.Module]]:
