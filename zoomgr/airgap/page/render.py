@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zoomgr.airgap.index import IndexEntry
 from zoomgr.airgap.licences import licence_text
 from zoomgr.airgap.page.shown import Shown, millions, size
-from zoomgr.errors import printable
+from zoomgr.pages import templates_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -76,16 +76,7 @@ def _address(name: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
-        loader=PackageLoader(str(__package__), "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-    )
+    environment = templates_of(str(__package__))
     environment.globals |= {"asset": _address, "millions": millions}
     return environment

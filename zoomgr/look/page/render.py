@@ -12,9 +12,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoomgr.errors import printable
 from zoomgr.look.planned import SIGNS, Kind, PlanRow, plan_rows
 from zoomgr.look.saving import check_file, save
+from zoomgr.pages import templates_of
 from zoomgr.records import LoadPlan, TensorSpec
 
 if TYPE_CHECKING:
@@ -123,18 +123,9 @@ def _csp_hash(text: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader(str(__package__), "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-    )
+    environment = templates_of(str(__package__))
     environment.filters |= {
         "csp": lambda text: Markup(_csp_hash(text)),  # noqa: S704 [a digest]
         "own": Markup,
