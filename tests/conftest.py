@@ -151,3 +151,11 @@ def reader(stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     monkeypatch.setenv("ZOOMGR_REGISTRY", str(stock.registry))
     monkeypatch.setenv("ZOOMGR_OFFLINE", "1")
     return folder
+
+
+@pytest.fixture
+def graphviz() -> None:
+    """The program `dot`, as Debian has it."""
+    if shutil.which("dot") is None:
+        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
+        give_up("Graphviz is not installed (apt install graphviz)")

@@ -1391,6 +1391,27 @@ class MissingPackageError(PluginError):
         return f"pip install '{self.requirement}'"
 
 
+class MissingProgramError(PluginError):
+    """Something needs a program of the system that is not there."""
+
+    code = "missing-program"
+    what: str
+    program: str
+    package: str
+    instead: str = ""
+
+    def headline(self) -> str:
+        return f"{self.what} needs the program {self.program}, which is not installed"
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        yield "package", self.package
+
+    def hint(self) -> str:
+        return f"install {self.package} with the system's package manager" + (
+            f", or {self.instead}" if self.instead else ""
+        )
+
+
 class PluginConflictError(PluginError):
     """Several plugins provide one name; none of them is used for it."""
 

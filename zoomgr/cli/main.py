@@ -41,6 +41,7 @@ VERBS = {
     "convert": "write a checkpoint as safetensors, with an architecture's keys or its own",
     "plan": "show what a load would do, tensor by tensor",
     "summary": "show the modules of a network: shapes, parameters, multiplications",
+    "graph": "show what feeds what in a network, as a table, SVG or PDF",
     "predict": "name what is on pictures",
     "activations": "show where layers are strong on photos, and where what speaks for a class lies",
     "plugins": "show the installed plugins and what became of them",

@@ -33,14 +33,14 @@ class _Shape(click.ParamType[tuple[int, ...]]):
         return tuple(map(int, value.split("x")))
 
 
-_SHAPE = _Shape()
+SHAPE = _Shape()
 
 
 @verb
 @click.argument("ref")
 @click.option("--num-classes", type=CLASSES, help="Outputs of the head.")
 @click.option("--in-ch", type=CHANNELS, help="Input channels.")
-@click.option("--input", "shape", type=_SHAPE, metavar="CxHxW", help="Of a picture: 3x224x224.")
+@click.option("--input", "shape", type=SHAPE, metavar="CxHxW", help="Of a picture: 3x224x224.")
 @click.option("--depth", type=click.IntRange(0), default=2, show_default=True, help="Modules within modules.")
 @click.option("--no-weights", is_flag=True, help="The architecture alone; fetches nothing.")
 def command(

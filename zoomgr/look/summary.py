@@ -6,24 +6,20 @@ no value is computed, and neither mode nor statistics of the network change.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from zoomgr.adapt.declared import declared
 from zoomgr.adapt.site import uncompiled
-from zoomgr.adapt.trace import find_head, find_stem
-from zoomgr.adapt.trace.examples import examples_for
-from zoomgr.adapt.trace.rehearse import Example, RehearsalError, placed, run, stand_in, tensors_in
-from zoomgr.errors import InvalidSettingError, PlaceNotFoundError, sized
-from zoomgr.layers import is_lazy
-from zoomgr.records import LoadReport, Place
+from zoomgr.adapt.trace.rehearse import Example, run, tensors_in
+from zoomgr.errors import sized
+from zoomgr.look.marks import Marks
+from zoomgr.look.rehearsal import rehearsed
+from zoomgr.records import LoadReport
 
 if TYPE_CHECKING:
     from torch import nn
 
-_META = "meta"
 _UNITS = ("", " k", " M", " G", " T")
 _STEP = 1000
 _COLUMNS = ("layer", "kind", "output", "parameters", "MACs", "")
@@ -126,9 +122,9 @@ def summary(
     torchvision publishes (4.09 G for ResNet-50, 17.56 G for ViT-B/16).
     """
     model = uncompiled(model)
-    seen, used = _watched(model, example)
+    seen, used = rehearsed(model, example, _run)
     shown = {path: one for path, one in model.named_modules() if depth is None or _depth(path) <= depth}
-    marks = _Marks.of(model, example, report)
+    marks = Marks.of(model, example, report)
     rows = tuple(
         Row(
             path,
@@ -165,44 +161,14 @@ class _Seen:
     before: list[int] = field(default_factory=list)
 
 
-def _watched(model: nn.Module, given: Any) -> tuple[Mapping[str, _Seen], Example]:
-    """What each module does with the first example that the network takes, and that example."""
-    values = [*model.parameters(), *model.buffers()]
-    if any(map(is_lazy, values)):
-        raise _refusal(model, "some layers are yet to see their first input", "call the network once")
-    problem = ""
-    for device in dict.fromkeys((_META, str(values[0].device) if values else "cpu")):
-        for example in examples_for(model, given):
-            wanted = example if given is not None else _single(example)
-            try:
-                return _run(model, wanted, device), wanted
-            except RehearsalError as error:
-                problem = str(error)
-                if device == _META and "meta" in problem.lower():  # it needs values, of any shape
-                    break
-    fails = "it runs with no input that was tried" if given is None else "it does not run with this input"
-    raise _refusal(model, f"{fails} ({problem})", "give an example of its input")
-
-
-def _refusal(model: nn.Module, problem: str, remedy: str) -> InvalidSettingError:
-    return InvalidSettingError("model", type(model).__name__, problem, remedy)
-
-
-def _single(example: Example) -> Example:
-    """Of a batch one; pictures in a list are no batch."""
-    args = tuple(one[:1] if hasattr(one, "shape") else one for one in example.args)
-    return Example(args, example.kwargs)
-
-
-def _run(model: nn.Module, example: Example, device: str) -> dict[str, _Seen]:
+def _run(twin: nn.Module, example: Example, device: str) -> dict[str, _Seen]:
     from torch.utils.flop_counter import FlopCounterMode
 
-    twin = stand_in(model, device)
-    seen = {path: _Seen() for path, _ in model.named_modules()}
+    seen = {path: _Seen() for path, _ in twin.named_modules()}
     with FlopCounterMode(display=False) as counter:
         for path, module in twin.named_modules():
             _watch(module, seen[path], counter.get_total_flops)
-        run(twin, example.mapped(lambda tensor: placed(tensor, device)), training=False, device=device)
+        run(twin, example, training=False, device=device)
     return seen
 
 
@@ -223,69 +189,6 @@ def _watch(module: nn.Module, seen: _Seen, operations: Callable[[], int]) -> Non
 
     module.register_forward_pre_hook(begin)
     module.register_forward_hook(end)
-
-
-# -- what is said of a module --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Marks:
-    """What is known of parts of a network.
-
-    Attributes:
-        ends: paths of the layers that are the stem, and the head.
-        parameters: names of all.
-        states: names of those that are fresh, adapted, frozen.
-    """
-
-    ends: Mapping[str, Sequence[str]]
-    parameters: Sequence[str]
-    states: Mapping[str, frozenset[str]]
-
-    @classmethod
-    def of(cls, model: nn.Module, example: Any, report: LoadReport | None) -> _Marks:
-        named = list(model.named_parameters(remove_duplicate=False))
-        states = {
-            "fresh": report.fresh if report else (),
-            "adapted": report.adapted if report else (),
-            "frozen": [name for name, value in named if not value.requires_grad],
-        }
-        return cls(
-            {part: _end(model, part, example) for part in ("stem", "head")},
-            [name for name, _ in named],
-            {word: frozenset(names) for word, names in states.items()},
-        )
-
-    def at(self, path: str, *, is_whole: bool) -> tuple[str, ...]:
-        """What holds for a module; of one that stands for all in it, what holds for parts of it too."""
-        return tuple(self._at(path, is_whole=is_whole))
-
-    def _at(self, path: str, *, is_whole: bool) -> Iterator[str]:
-        inside = f"{path}." if path else ""
-        for word, paths in self.ends.items():
-            if path in paths:
-                yield word
-            elif is_whole and any(one.startswith(inside) for one in paths):
-                yield f"has {word}"
-        own = [name for name in self.parameters if name.startswith(inside)]
-        for word, names in self.states.items():
-            count = sum(name in names for name in own)
-            if count and count == len(own):
-                yield word
-            elif count and is_whole:
-                yield f"partly {word}"
-
-
-def _end(model: nn.Module, part: str, example: Any) -> tuple[str, ...]:
-    """Paths of the stem or head, as declared, else as traced; none where neither tells."""
-    origin = declared(model)
-    known: Iterable[str] = () if origin is None else origin.head if part == "head" else origin.stem
-    if known:
-        return tuple(Place.parse(text).path for text in known)
-    with suppress(PlaceNotFoundError):
-        found = (find_head if part == "head" else find_stem)(model, example)
-        return tuple(place.path for place in found)
-    return ()
 
 
 # -- the table -----------------------------------------------------------------------------------------------
