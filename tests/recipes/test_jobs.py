@@ -12,6 +12,7 @@ JOBS = {
     1: "download.md",
     2: "local-file.md",
     3: "look-inside.md",
+    4: "graph.md",
     5: "look-inside.md#for-pictures-of-another-size",
     6: "initialise.md",
     7: "freeze.md#the-first-six-children",
@@ -58,6 +59,7 @@ def test_every_job_has_its_place_in_the_list() -> None:
     """By a link of the first how-to page; that links lead to sections, the strict build of the site asks."""
     listed = set(re.findall(r"\]\(([\w-]+\.md(?:#[\w-]+)?)\)", (HOWTO / "index.md").read_text()))
 
+    assert sorted(JOBS) == list(range(1, 43))
     assert set(JOBS.values()) - listed == set()
     assert {link.partition("#")[0] for link in listed} == {
         page.name for page in HOWTO.glob("*.md") if page.name != "index.md"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from pages import ROOT
@@ -38,3 +40,14 @@ def test_activation_maps(howto: Howto, reader: Path) -> None:
         assert red != blue
     assert len({picture.tobytes() for picture in pictures}) == 5
     assert len(re.findall(r"^ *\d+\.\d%  [A-Za-z].*$", ran.printed[1], re.MULTILINE)) == 5
+
+
+@pytest.mark.usefixtures("graphviz")
+def test_graph(howto: Howto, reader: Path) -> None:
+    """A drawing with every layer in it; no weights are at hand."""
+    howto("graph")
+
+    drawn = ET.parse(reader / "resnet50.svg")  # noqa: S314 [Graphviz wrote it]
+    words = Counter(word for node in drawn.iter() for word in (node.text or "").split())
+    assert (words["Conv2d"], words["BatchNorm2d"], words["Linear"]) == (53, 53, 1)
+    assert (words["stem"], words["head"]) == (1, 1)
