@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     _zoo = Zoo()
     add = _zoo.add
     available = _zoo.available
+    compare = _zoo.compare
     convert = _zoo.convert
     diff = _zoo.diff
     load = _zoo.load
@@ -47,6 +48,7 @@ __all__ = [
     "add",
     "available",
     "check",
+    "compare",
     "convert",
     "diff",
     "load",

@@ -53,8 +53,9 @@ if TYPE_CHECKING:
     from zoomgr.converter import Converted
     from zoomgr.kept import Kept
     from zoomgr.loader import Loader
+    from zoomgr.look.compare import Comparison
     from zoomgr.look.diff import Differences
-    from zoomgr.look.predict import Predicted, Prediction
+    from zoomgr.look.predict import Classifier, Predicted, Prediction
     from zoomgr.own import Shelf
     from zoomgr.request import Head
 
@@ -681,17 +682,43 @@ class Zoo:
             CannotPredictError: the model is no classifier of pictures.
             UnreadableImageError: a folder has no pictures.
         """
-        from zoomgr.labels import class_names
         from zoomgr.look.pictures import pictures
+
+        return self._classifier(self.resolve(ref), top).each(pictures(map(Path, images)), batch)
+
+    def compare(
+        self, first: Ref, second: Ref, images: Iterable[Path | str], *, top: int = 5, batch: int = 16
+    ) -> Comparison:
+        """Two classifiers side by side: what they cost, and what they say of the same pictures.
+
+        Args:
+            first: the one.
+            second: the other; each gets the pictures prepared as its own weights were trained.
+            images: as of `predict_each`.
+            top: how many classes of each are told.
+            batch: how many pictures go through a model at once.
+
+        Raises:
+            CannotPredictError: one of them is no classifier of pictures.
+            UnreadableImageError: a folder has no pictures.
+        """
+        from zoomgr.look.compare import compare
+        from zoomgr.look.pictures import pictures
+
+        files = pictures(map(Path, images))
+        one, other = (
+            (str(card.ref), self._classifier(card, top)) for card in map(self.resolve, (first, second))
+        )
+        return compare(one, other, files, top=top, batch=batch)
+
+    def _classifier(self, card: ModelCard, top: int) -> Classifier:
+        from zoomgr.labels import class_names
         from zoomgr.look.predict import Classifier
 
-        card = self.resolve(ref)
         if problem := _why_no_classifier(card):
             raise CannotPredictError(str(card.ref), problem)
-        files = pictures(map(Path, images))
         names = class_names(card.labels, card.num_classes or 0)
-        load = cache(lambda: self.load(card))
-        return Classifier(load, self.preprocess(card), names, top).each(files, batch)
+        return Classifier(cache(lambda: self.load(card)), self.preprocess(card), names, top)
 
 
 def _lock_of(path: Path | None) -> Lock:

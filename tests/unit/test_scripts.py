@@ -66,6 +66,7 @@ def found_in(tmp_path: Path, code: str, head: str = HEAD) -> Found:
         ('zoomgr.predict("vgg16", "cat.jpg")', ["vgg16"]),
         ('zoomgr.convert("vgg16", "out.safetensors")', ["vgg16"]),
         ('zoomgr.diff("vgg16", "timm/vgg16")', ["vgg16", "timm/vgg16"]),
+        ('zoomgr.compare("vgg16", "timm/vgg16", ["cat.jpg"])', ["vgg16", "timm/vgg16"]),
         ('zoomgr.load("./w.pth")', ["./w.pth"]),
         ('zoomgr.show("vgg16"); zoomgr.available("vgg*")', []),
         ('zoo.load("vgg16")', ["vgg16"]),

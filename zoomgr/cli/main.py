@@ -43,6 +43,7 @@ VERBS = {
     "summary": "show the modules of a network: shapes, parameters, multiplications",
     "graph": "show what feeds what in a network, as a table, SVG or PDF",
     "predict": "name what is on pictures",
+    "compare": "two classifiers side by side: what they cost, and what they say of the same pictures",
     "activations": "show where layers are strong on photos, and where what speaks for a class lies",
     "plugins": "show the installed plugins and what became of them",
 }

@@ -16,6 +16,7 @@ from zoomgr.airgap.scripts.scopes import Scope, constant_of, paths_of
 
 _ZOO = re.compile(r"zoomgr\.(?:zoo\.)?(?:Zoo\(\)\.)?")
 _NAMED = {
+    "compare": (0, "first"),
     "convert": (0, "ref"),
     "diff": (0, "first"),
     "file": (0, "card"),
@@ -140,7 +141,7 @@ def _by_zoomgr(path: str, arguments: _Arguments) -> Iterator[str]:
         if weights is not None and other is not True:
             return
     yield arguments.text(*_NAMED[called])
-    if called == "diff":
+    if called in {"compare", "diff"}:
         yield arguments.text(1, "second")
 
 
