@@ -70,6 +70,16 @@ def test_a_picture_that_cannot_be_read_is_told_at_the_end(zoomgr: Say, photo: Pa
     assert zoomgr("compare", "tiny", "no-such-model", photo).code == 3
 
 
+def test_that_nobody_names_the_classes_is_said(zoomgr: Say, photo: Path, own: str, tmp_path: Path) -> None:
+    """They may be others, and are compared by their numbers."""
+    zoomgr("add", tmp_path / "own.pth", "--name", own, "--arch", "acme/tiny", "--num-classes", "3")
+
+    told = zoomgr("compare", own, own, photo)
+
+    assert told.code == 0
+    assert "nobody says what the classes of own/dogs are called; they go by their numbers" in told.err
+
+
 def test_what_is_no_classifier_is_one_clear_error(zoomgr: Say, photo: Path) -> None:
     """Before anything is fetched."""
     told = zoomgr("compare", "tiny", "torchvision/fcn_resnet50", photo, "--offline")

@@ -97,8 +97,8 @@ def test_what_is_between_modules_is_seen_and_what_only_lays_out_is_not() -> None
 
     assert feeds(found) == [
         ("input",),
-        ("cat", "input"),
-        ("add", "cat"),
+        ("token", "input"),
+        ("add", "token"),
         ("norm", "add"),
         ("attention", "norm", "add"),
         ("norm", "attention"),
@@ -109,6 +109,7 @@ def test_what_is_between_modules_is_seen_and_what_only_lays_out_is_not() -> None
         ("output", "mul", "swap"),
     ]
     assert [step.output for step in found.steps[:2]] == [(1, 4, 2, 3), (1, 8, 4)]
+    assert (found.steps[1].kind, found.steps[1].parameters) == ("cat", 8), "the token is laid out, too"
     assert [flow.shape for flow in found.flows if flow.target == 1] == [(1, 6, 4)], "it is laid out before"
 
 

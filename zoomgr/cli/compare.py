@@ -37,6 +37,9 @@ def command(run: Run, first: str, second: str, images: tuple[Path, ...], top: in
     one, other = run.zoo.resolve(first), run.zoo.resolve(second)
     say_who_won(run, first, one)
     say_who_won(run, second, other)
+    for card in (one, other):
+        if not card.labels:
+            run.note(f"nobody says what the classes of {card.ref} are called; they go by their numbers")
     found = run.zoo.compare(one, other, images, top=top, batch=batch)
     plain = {each.name: getattr(found, each.name) for each in fields(found) if each.name != "unreadable"}
     run.table(plain, ("image", "rank", first, second, "the same", "apart"), _rows(found))

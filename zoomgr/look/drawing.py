@@ -147,7 +147,8 @@ def _label(steps: Sequence[Step]) -> str:
 def _row(step: Step) -> str:
     plain = "" if step.is_module or step.kind in _ENDS else _BETWEEN
     colour = next((_COLOURS[mark] for mark in _COLOURS if mark in step.marks), plain)
-    name = _below(step.path, step.inside) if step.is_module else _SIGNS.get(step.kind, "") or step.path
+    own = ", ".join(_below(path, step.inside) for path in step.path.split(", "))
+    name = " ".join(filter(None, ("" if step.is_module else _SIGNS.get(step.kind, ""), own)))
     cells = (
         ("LEFT", f"<B>{_text(name)}</B>" if name else ""),
         ("LEFT", _text(step.kind)),

@@ -31,7 +31,7 @@ class Step:
     """A module that ran, or an operation between modules.
 
     Attributes:
-        path: of the module; of an operation the names of the parameters that it uses.
+        path: of the module; of an operation the names of the parameters that it uses, joined by commas.
         kind: class of the module, or name of the operation.
         inside: path of the module that ran it.
         is_module: whether it is one.
@@ -102,12 +102,16 @@ def _is_step(path: str, module: nn.Module, depth: int | None) -> bool:
 class _Watcher:
     """Told of modules that begin and end and of operations, it says what feeds what.
 
-    Tensors are known by their identity, so each that is known is kept.
+    Tensors are known by their identity, so each that is known is kept: those that a step has given, and
+    parameters, also as they are laid out anew.
     """
 
     def __init__(self, twin: nn.Module) -> None:
         self.traced = Traced()
-        self._names = {id(value): name for name, value in twin.named_parameters()}
+        self._sizes = {name: value.numel() for name, value in twin.named_parameters()}
+        self._names: dict[int, tuple[Tensor, str]] = {
+            id(value): (value, name) for name, value in twin.named_parameters()
+        }
         self._sources: dict[int, tuple[Tensor, tuple[int, ...]]] = {}
         self._running = [""]
         self._step: int | None = None
@@ -129,16 +133,14 @@ class _Watcher:
             return
         name = _SAME.get(name.strip("_"), name.strip("_"))
         known = [one for one in given if id(one) in self._sources]
-        if not known or name.startswith(_BY_SHAPE):  # of parameters and constants alone
-            return
-        if name in _LAYOUT and len(known) == 1:
+        used = dict.fromkeys(self._names[id(one)][1] for one in given if id(one) in self._names)
+        if name in _LAYOUT and len(known) + len(used) == 1:
             for one in gives:
-                self._sources[id(one)] = (one, self._sources[id(known[0])][1])
-            return
-        used = [one for one in given if id(one) in self._names]
-        paths = ", ".join(dict.fromkeys(self._names[id(one)] for one in used))
-        count = sum(one.numel() for one in {id(one): one for one in used}.values())
-        self.make(Step(paths, name, self._running[-1], parameters=count), known, gives)
+                self._sources |= {id(one): (one, self._sources[id(it)][1]) for it in known}
+                self._names |= {id(one): (one, path) for path in used}
+        elif known and not name.startswith(_BY_SHAPE):  # else it is of parameters and constants alone
+            count = sum(self._sizes[path] for path in used)
+            self.make(Step(", ".join(used), name, self._running[-1], parameters=count), known, gives)
 
     def watch(self, path: str, module: nn.Module, *, is_step: bool) -> None:
         """Hear of a module's runs."""
