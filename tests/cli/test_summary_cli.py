@@ -26,9 +26,9 @@ def test_it_is_drawn_with_what_the_load_has_made_of_it(zoomgr: Say) -> None:
     assert told.err.splitlines()[-1].startswith("189 parameters, 9.25 k MACs for 1x4x10x10, weights 756 B")
 
 
-def test_without_weights_nothing_is_fetched_nor_fresh(zoomgr: Say) -> None:
+def test_without_other_counts_nothing_is_fetched_nor_fresh(zoomgr: Say) -> None:
     """All of it would be."""
-    told = zoomgr("summary", "tiny", "--no-weights", "--json")
+    told = zoomgr("summary", "tiny", "--json")
 
     assert [row["marks"] for row in told.json["rows"]] == [[], ["stem"], [], [], ["head"]]
     assert zoomgr("path", "tiny").code == 3, "it is in the cache"
@@ -51,7 +51,7 @@ def test_what_is_no_shape_is_told(zoomgr: Say, shape: str) -> None:
 
 def test_on_a_terminal_it_has_colours_and_is_no_wider() -> None:
     """A line for each module, cut where the terminal ends."""
-    with on_terminal("summary", "resnet18", "--no-weights", "--offline", columns=40) as run:
+    with on_terminal("summary", "resnet18", "--offline", columns=40) as run:
         assert run.finish() == 0
 
     lines = [line for line in run.screen.splitlines() if re.search("Conv2d|Linear|BasicBlock", line)]

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from zoomgr.cli.plan import CHANNELS, CLASSES
-from zoomgr.cli.pull import say_who_won
 from zoomgr.cli.run import Run, verb
 from zoomgr.cli.shown import shape as shown
-from zoomgr.cli.summary import SHAPE
+from zoomgr.cli.summary import SHAPE, network
 
 if TYPE_CHECKING:
     from zoomgr.look import Graph
@@ -52,16 +51,8 @@ def command(
 
     if output:
         check_drawing(output)
-    card = run.zoo.resolve(ref)
-    say_who_won(run, ref, card)
-    weights = card.artifact is not None and (num_classes or in_ch) is not None
-    model, report = run.zoo.load_with_report(card, num_classes=num_classes, in_ch=in_ch, weights=weights)
-    example = None
-    if shape:
-        import torch
-
-        example = torch.empty(1, *shape, device="meta")
-    found = look.graph(model, example, report=report if weights else None, depth=depth)
+    model, report, example = network(run, ref, num_classes, in_ch, shape)
+    found = look.graph(model, example, report=report, depth=depth)
     if output:
         save_graph(found, output)
     run.table(found, _COLUMNS, _rows(found))

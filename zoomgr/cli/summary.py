@@ -16,7 +16,10 @@ from zoomgr.cli.run import Run, verb
 from zoomgr.cli.shown import Line, Painted, clipped
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from zoomgr.look import Row, Summary
+    from zoomgr.records import LoadReport
 
 _COLOURS = {"fresh": "green", "adapted": "yellow", "frozen": "blue", "stem": "cyan", "head": "cyan"}
 
@@ -42,7 +45,6 @@ SHAPE = _Shape()
 @click.option("--in-ch", type=CHANNELS, help="Input channels.")
 @click.option("--input", "shape", type=SHAPE, metavar="CxHxW", help="Of a picture: 3x224x224.")
 @click.option("--depth", type=click.IntRange(0), default=2, show_default=True, help="Modules within modules.")
-@click.option("--no-weights", is_flag=True, help="The architecture alone; fetches nothing.")
 def command(
     run: Run,
     ref: str,
@@ -50,27 +52,34 @@ def command(
     in_ch: int | None,
     shape: tuple[int, ...] | None,
     depth: int,
-    *,
-    no_weights: bool,
 ) -> None:
     """Show the modules of a network: shapes, parameters, multiplications, and what a load makes of each.
 
-    Stem and head are marked, and with --num-classes or --in-ch what is fresh or adapted.
+    Stem and head are marked. Only with --num-classes or --in-ch are weights fetched, to mark what is fresh or
+    adapted.
     """
+    from zoomgr.look import summary
+
+    model, report, example = network(run, ref, num_classes, in_ch, shape)
+    found = summary(model, example, report=report, depth=depth)
+    run.emit(found, _lines(found))
+    run.note(found.totals())
+
+
+def network(
+    run: Run, ref: str, num_classes: int | None, in_ch: int | None, shape: tuple[int, ...] | None
+) -> tuple[nn.Module, LoadReport | None, Tensor | None]:
+    """What is to be looked at: the network, of its weights what marks need, and an example of its input."""
     card = run.zoo.resolve(ref)
     say_who_won(run, ref, card)
-    weights = card.artifact is not None and not no_weights
+    weights = card.artifact is not None and (num_classes or in_ch) is not None
     model, report = run.zoo.load_with_report(card, num_classes=num_classes, in_ch=in_ch, weights=weights)
     example = None
     if shape:
         import torch
 
         example = torch.empty(1, *shape, device="meta")
-    from zoomgr.look import summary
-
-    found = summary(model, example, report=report if weights else None, depth=depth)
-    run.emit(found, _lines(found))
-    run.note(found.totals())
+    return model, report if weights else None, example
 
 
 def _lines(found: Summary) -> Iterator[Line]:
