@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from PIL import Image
 
 import zoomgr
-from zoomgr.cli.main import VERBS
+from zoomgr.cli.main import GROUPS, VERBS
 from zoomgr.hookspecs import ZoomgrSpecs
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +52,23 @@ def test_a_third_party_implements_every_hook_in_the_tests(hook: str) -> None:
 @pytest.mark.parametrize("verb", list(VERBS))
 def test_every_verb_is_in_the_readme(verb: str) -> None:
     """With its purpose."""
-    assert f"`{verb}`" in (ROOT / "README.md").read_text()
+    assert f"| `{verb}` | " in (ROOT / "README.md").read_text()
+
+
+def test_verbs_are_in_the_readme_as_help_has_them() -> None:
+    """Under the same headings, in the same order."""
+    lines = re.findall(r"^\*\*(.+)\*\*|^\| `([a-z]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    told = [heading or verb for heading, verb in lines if heading in GROUPS or verb]
+
+    assert told == [word for heading, verbs in GROUPS.items() for word in (heading, *verbs)]
+
+
+@pytest.mark.parametrize("package", ["look", "tune"])
+def test_the_reference_has_every_public_name(package: str) -> None:
+    """Of the packages whose functions are not methods of a Zoo."""
+    told = re.findall(rf"^::: zoomgr\.{package}\.\w+\.(\w+)$", (ROOT / "docs/reference.md").read_text(), re.M)
+
+    assert set(getattr(zoomgr, package).__all__) <= set(told)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -108,11 +125,10 @@ def test_an_address_is_known_when_it_is_seen(text: str, is_ours: bool) -> None:
     assert bool(NOT_OURS.search(text.replace("|", ""))) is not is_ours
 
 
-def readme_code() -> list[ast.stmt]:
-    """The statements of the README's Python."""
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    body: list[ast.stmt] = ast.parse(block).body
-    return body
+def readme_code() -> tuple[str, str]:
+    """The README's Python: how to load, how to go on from there."""
+    load, go_on = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    return load, go_on
 
 
 @pytest.mark.usefixtures("acme")
@@ -121,7 +137,7 @@ def test_the_readme_s_python_runs() -> None:
     scope: dict[str, Any] = {}
     ran = []
     zoomgr._default_zoo.cache_clear()
-    for statement in readme_code():
+    for statement in ast.parse(readme_code()[0]).body:
         line = ast.unparse(statement)
         if any(
             word in line for word in ("import", "efficientnet_lite0", "report.", "weights=False", "prepare")
@@ -136,10 +152,25 @@ def test_the_readme_s_python_runs() -> None:
     assert tuple(scope["prepare"](Image.new("RGBA", (300, 300))).shape) == (4, 224, 224)
 
 
+def test_the_readme_goes_on_from_a_loaded_network() -> None:
+    """With the real architecture, and random weights."""
+    model, report = zoomgr.load_with_report("timm/efficientnet_lite0", weights=False, num_classes=9, in_ch=4)
+    scope: dict[str, Any] = {"model": model, "report": report, "torch": torch}
+
+    exec(readme_code()[1], scope)  # noqa: S102 [our own README]
+
+    assert {tuple(value.shape[2:]) for value in scope["outputs"].values()} == {(112, 112), (28, 28)}
+    assert sum(len(group["params"]) for group in scope["groups"]) == 2
+    assert len(scope["plan"].at(11)) > len(scope["plan"].at(0)) > 0
+
+
 def test_the_readme_s_python_calls_what_exists_with_arguments_that_exist() -> None:
     """Also what is not run."""
     calls = [
-        node for statement in readme_code() for node in ast.walk(statement) if isinstance(node, ast.Call)
+        node
+        for statement in ast.parse(readme_code()[0]).body
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Call)
     ]
 
     for call in calls:
