@@ -1,9 +1,9 @@
-"""Fine-tune efficientnet_lite0 on scikit-learn's digits: first its head, then more and more of it.
+"""Fine-tune efficientnet_lite0 on 300 of scikit-learn's digits: first its head, then stage after stage.
 
-    python examples/finetune_digits.py FOLDER [--random]
+    python examples/finetune_digits.py FOLDER
 
-The norms keep what they learned: an epoch is twenty batches. From random weights there is nothing to keep, so
-all trains from the first epoch on. Started again with the same folder, it goes on where it was stopped.
+With --random it starts from random weights: all of it is fresh then, and trains from the first epoch on.
+Started again with the same folder, it goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -17,43 +17,29 @@ from torch import nn
 from torch.nn import functional
 
 import zoomgr
-from zoomgr.tune.choose import choose
-from zoomgr.tune.freeze import freeze, unfreeze
-from zoomgr.tune.state import resume, save_checkpoint
+from zoomgr import tune
 
-EPOCHS = 6
-PRETRAINED = {  # from this epoch on: which parts train, too, and how fast
-    0: (("head",), 5e-3),
-    2: (("blocks[-2:]", "conv_head", "bn2"), 5e-4),
-    4: (("conv_stem", "bn1", "blocks[:-2]"), 5e-5),
-}
-RANDOM = {0: (("*",), 2e-3)}
-TRAIN, TEST, BATCH, PIXELS = 320, 400, 16, 64
+Pictures = tuple[torch.Tensor, torch.Tensor]
+"""Pictures, and what they show."""
+
+TRAIN, VALIDATION, TEST = slice(0, 300), slice(300, 800), slice(800, None)
+BATCH, PIXELS = 16, 64
 
 
-def digits() -> tuple[torch.Tensor, torch.Tensor]:
-    """Grey pictures of 8 x 8 pixels as RGB of 64 x 64, in [-1, 1], and what they show."""
+def digits(which: slice) -> Pictures:
+    """Grey pictures of 8 x 8 pixels as RGB of 64 x 64, in [-1, 1] as these weights were trained."""
     images, labels = load_digits(return_X_y=True)
-    grey = torch.tensor(images[: TRAIN + TEST], dtype=torch.float32).reshape(-1, 1, 8, 8) / 8 - 1
-    return functional.interpolate(grey, PIXELS, mode="bilinear").repeat(1, 3, 1, 1), torch.tensor(labels)
+    grey = torch.tensor(images[which], dtype=torch.float32).reshape(-1, 1, 8, 8) / 8 - 1
+    large = functional.interpolate(grey, PIXELS, mode="bilinear")
+    return large.repeat(1, 3, 1, 1), torch.tensor(labels[which])
 
 
-def start_stage(
-    model: nn.Module, optimizer: torch.optim.Optimizer, parts: tuple[str, ...], lr: float, *, keep_norms: bool
-) -> None:
-    """Let the parts train whose turn has come; they enter the optimizer that runs."""
-    unfreeze(model, *parts)
-    if keep_norms:
-        freeze(model, nn.BatchNorm2d)
-    trained = [value for value in choose(model, parts).parameters if value.requires_grad]
-    optimizer.add_param_group({"params": trained, "lr": lr})
-
-
-def train(model: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor, y: torch.Tensor) -> float:
+def train(model: nn.Module, optimizer: torch.optim.Optimizer, pictures: Pictures, order: int) -> float:
     """One epoch; returns the mean loss."""
     model.train()
+    x, y = pictures
     total = 0.0
-    for batch in torch.randperm(len(x)).split(BATCH):
+    for batch in torch.randperm(len(x), generator=torch.Generator().manual_seed(order)).split(BATCH):
         loss = functional.cross_entropy(model(x[batch]), y[batch])
         optimizer.zero_grad()
         loss.backward()
@@ -63,39 +49,51 @@ def train(model: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor, y
 
 
 @torch.inference_mode()
-def accuracy(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
+def accuracy(model: nn.Module, pictures: Pictures) -> float:
     """The share that is right."""
     model.eval()
-    right = sum(
-        (model(a).argmax(1) == b).sum().item() for a, b in zip(x.split(100), y.split(100), strict=True)
-    )
-    return right / len(x)
+    x, y = pictures
+    found = torch.cat([model(batch).argmax(1) for batch in x.split(100)])
+    return (found == y).float().mean().item()
 
 
 def main() -> None:
-    """Train, and print an epoch a line: its number, the loss, the accuracy on other pictures."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("folder", type=Path)
-    arguments.add_argument("--random", action="store_true", help="start from random weights")
-    given = arguments.parse_args()
+    """Train, and print an epoch a line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--random", action="store_true", help="start from random weights")
+    parser.add_argument(
+        "--lr", type=float, help="of the stage below the head; ten times that of what is fresh"
+    )
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0, help="of fresh weights, and of the pictures' order")
+    parser.add_argument("--test", action="store_true", help="show it the test pictures, when all is chosen")
+    given = parser.parse_args()
 
-    torch.manual_seed(0)
-    x, y = digits()
-    model = zoomgr.load("efficientnet_lite0", num_classes=10, weights=not given.random)
-    stages = RANDOM if given.random else PRETRAINED
-    freeze(model)
-    optimizer = torch.optim.AdamW([{"params": []}])  # each stage brings its own
-    last, start = given.folder / "last.pth", 0
-    if last.exists():
-        start = resume(last, model=model, optimizer=optimizer).epoch + 1
+    torch.manual_seed(given.seed)
+    model, report = zoomgr.load_with_report("efficientnet_lite0", num_classes=10, weights=not given.random)
+    if not given.random:
+        tune.freeze(model, nn.BatchNorm2d)  # statistics of a million pictures beat those of sixteen
+    lr = given.lr or (1e-3 if given.random else 3e-4)  # either the best of five on the validation pictures
+    plan = tune.finetune_plan(model, report, epochs=given.epochs, lr=lr)
+    optimizer = torch.optim.AdamW(plan.groups(model))
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, given.epochs)
+    training = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
+
     given.folder.mkdir(parents=True, exist_ok=True)
-    for epoch in range(start, EPOCHS):
-        if epoch in stages:
-            start_stage(model, optimizer, *stages[epoch], keep_norms=not given.random)
-        loss = train(model, optimizer, x[:TRAIN], y[:TRAIN])
-        score = accuracy(model, x[TRAIN:], y[TRAIN : TRAIN + TEST])
-        save_checkpoint(last, model=model, optimizer=optimizer, epoch=epoch, score=score)
+    last = given.folder / "last.pth"
+    start = tune.resume(last, **training).epoch + 1 if last.exists() else 0
+    shown, others = digits(TRAIN), digits(VALIDATION)
+    for epoch in range(start, given.epochs):
+        plan.apply(model, epoch)
+        loss = train(model, optimizer, shown, order=1000 * given.seed + epoch)
+        scheduler.step()
+        score = accuracy(model, others)
+        tune.save_checkpoint(last, **training, epoch=epoch, score=score)
         print(f"epoch {epoch}  loss {loss:.6f}  accuracy {score:.3f}", flush=True)
+    if given.test:
+        tune.resume(given.folder / "best.pth", model=model)
+        print(f"test  accuracy {accuracy(model, digits(TEST)):.3f}")
 
 
 if __name__ == "__main__":

@@ -29,12 +29,12 @@ def screen(path: Path, *arguments: str, columns: int = 100, head: int = 30, tail
         head: lines that are drawn at most of what it says first, an ellipsis for what follows.
         tail: lines of what it says last, too.
     """
-    said = _said(arguments, columns).splitlines()
-    if len(said) > head + tail:
-        said = [*said[:head], "…", *said[len(said) - tail :]]
+    lines = said(*arguments, columns=columns).splitlines()
+    if len(lines) > head + tail:
+        lines = [*lines[:head], "…", *lines[len(lines) - tail :]]
     console = Console(record=True, width=columns, file=StringIO())
     console.print(f"[bold]$ zoomgr {' '.join(arguments)}", highlight=False)
-    for line in map(Text.from_ansi, said):  # a terminal breaks it where it ends, also within a word
+    for line in map(Text.from_ansi, lines):  # a terminal breaks it where it ends, also within a word
         for piece in line.divide(range(columns, len(line), columns)):
             console.print(piece, no_wrap=True)
     console.print()  # rich cuts off the descenders of the last line
@@ -42,30 +42,37 @@ def screen(path: Path, *arguments: str, columns: int = 100, head: int = 30, tail
     path.write_text(_FROM_OUTSIDE.sub("", drawn))
 
 
-def photo(path: Path, address: str) -> None:
-    """Open a page in Debian's headless Chromium, and take a picture of its upper part, in light colours."""
+def photo(path: Path, address: str, *, width: int = 1100, height: int = 700) -> None:
+    """Open a page in Debian's headless Chromium, and take a picture of its upper part, in light colours.
+
+    Args:
+        path: of the PNG.
+        address: of the page.
+        width: of the window, in pixels.
+        height: of the window.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium-headless-shell"))
-        page = browser.new_page(viewport={"width": 1100, "height": 700}, color_scheme="light")
+        page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
         page.goto(address)
         page.screenshot(path=path)
         browser.close()
 
 
-def _said(arguments: tuple[str, ...], columns: int) -> str:
-    """All that a run writes to its terminal."""
+def said(*arguments: str, columns: int = 100) -> str:
+    """Run `zoomgr` on a terminal: all that it writes there."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color"}
     command = [sys.executable, "-c", "from zoomgr.cli.main import main; main()", *arguments]
     with subprocess.Popen(command, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as process:  # noqa: S603
         os.close(theirs)
-        said = b""
+        written = b""
         while more := _read(ours):
-            said += more
+            written += more
     os.close(ours)
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, said)
-    return said.decode()
+        raise subprocess.CalledProcessError(process.returncode, command, written)
+    return written.decode()
 
 
 def _read(terminal: int) -> bytes:

@@ -45,11 +45,11 @@ def test_a_picture_is_small_and_asks_nobody_for_anything(name: str) -> None:
     assert path.suffix != ".svg" or not _ASKS.search(path.read_text())
 
 
-@pytest.mark.parametrize("name", ["show.svg"])
+@pytest.mark.parametrize("name", ["show.svg", "finetune.svg"])
 def test_a_picture_is_what_the_tool_makes_now(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To the last byte, of the one that needs no weights: python tools/pictures.py makes them anew."""
+    """To the last byte, of the two that need no weights: python tools/pictures.py makes them anew."""
     monkeypatch.chdir(ROOT)
 
     PICTURES[name](tmp_path / name)

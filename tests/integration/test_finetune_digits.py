@@ -20,8 +20,9 @@ from zoomgr.zoo import Zoo
 pytestmark = [pytest.mark.index, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
+EPOCHS = 4
 MARGIN = 0.1
-"""The best epoch from pretrained weights gave 0.828, from random ones 0.632; one thread, seed 0."""
+"""Of the test pictures, between pretrained and random weights; docs/fine-tuning.md has it for ten epochs."""
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +36,15 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(cache: Path, folder: Path, *more: str) -> subprocess.Popen[str]:
     """The example, with one thread, so that sums are added in one order."""
     environment = {**os.environ, "ZOOMGR_CACHE": str(cache), "ZOOMGR_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(ROOT / "examples" / "finetune_digits.py"), str(folder), *more]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    program = [sys.executable, str(ROOT / "examples" / "finetune_digits.py")]
+    options = ["--epochs", str(EPOCHS), "--test", *more]
+    return subprocess.Popen(
+        [*program, str(folder), *options], env=environment, stdout=subprocess.PIPE, text=True
+    )
 
 
 def scores(lines: str) -> list[float]:
-    """The accuracy of each epoch."""
+    """The accuracy of each epoch, and of the best one on the test pictures."""
     return [float(found) for found in re.findall(r"accuracy ([\d.]+)", lines)]
 
 
@@ -53,14 +57,14 @@ def test_pretrained_weights_help_and_a_killed_training_ends_the_same(cache: Path
     expected, random = whole.communicate()[0], other.communicate()[0]
     killed = start(cache, tmp_path / "killed")
     assert killed.stdout is not None
-    before = [killed.stdout.readline() for _ in range(3)]
+    before = [killed.stdout.readline() for _ in range(2)]
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
 
     after = start(cache, tmp_path / "killed").communicate()[0]
 
-    assert len(scores(expected)) == 6
-    assert max(scores(expected)) > max(scores(random)) + MARGIN
+    assert len(scores(expected)) == EPOCHS + 1
+    assert scores(expected)[-1] > scores(random)[-1] + MARGIN
     assert "".join(before) + after == expected
     ends = [zoomgr.load("efficientnet_lite0", num_classes=10, weights=False) for _ in range(2)]
     for model, folder in zip(ends, ("whole", "killed"), strict=True):
@@ -74,4 +78,4 @@ def test_pretrained_weights_help_and_a_killed_training_ends_the_same(cache: Path
     mine = zoo.load("team/digits@v1")
     saved = torch.load(best, weights_only=True)
     assert all(torch.equal(value, saved["model"][name]) for name, value in mine.state_dict().items())
-    assert saved["score"] == pytest.approx(max(scores(expected)), abs=1e-3)
+    assert saved["score"] == pytest.approx(max(scores(expected)[:-1]), abs=1e-3)
