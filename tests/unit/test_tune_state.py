@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 import torch
 from torch import nn
 
+from zoomgr.cache.owner import owned_name
 from zoomgr.checkpoint import read
 from zoomgr.errors import (
     CannotResumeError,
@@ -306,6 +310,27 @@ def test_what_could_not_be_read_back_is_not_written(tmp_path: Path) -> None:
 
     assert (tmp_path / "last.pth").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["last.pth"]
+
+
+def test_what_a_killed_process_has_left_goes_at_the_next_save(tmp_path: Path) -> None:
+    """And what another one is still writing stays."""
+    code = (
+        "import os, signal, sys, torch\n"
+        "from zoomgr.tune.state import save_checkpoint\n"
+        "def dying_save(state, path): open(path, 'wb').close(); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "torch.save = dying_save\n"
+        "save_checkpoint(sys.argv[1], model=torch.nn.Linear(1, 1), epoch=0)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path / "last.pth")], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    other = tmp_path / owned_name(".last.pth")
+    other.touch()
+
+    Training().save(tmp_path / "last.pth", score=1)
+
+    assert left.name.startswith(".last.pth")
+    assert {path.name for path in tmp_path.iterdir()} == {"last.pth", "best.pth", other.name}
 
 
 def test_a_disk_that_refuses_is_told(tmp_path: Path) -> None:

@@ -5,26 +5,23 @@ from __future__ import annotations
 import math
 import os
 import random
-import shutil
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from zipfile import ZipFile
 
-from zoomgr.cache.disk import sync_folder
 from zoomgr.errors import (
     CannotResumeError,
     DoesNotFitError,
-    FileUnwritableError,
     InvalidSettingError,
     NoSuchFileError,
     UnreadableCheckpointError,
     reason_of,
 )
 from zoomgr.tune.freeze import freeze_state, restore_freeze
+from zoomgr.tune.written import link, written
 
 if TYPE_CHECKING:
     from torch import nn
@@ -113,11 +110,11 @@ def save_checkpoint(  # noqa: PLR0913 (all that a training consists of)
         "extra": _plain(dict(extra or {})),
         "rng": _random_state(),
     }
-    with _written(path) as temporary:
+    with written(path) as temporary:
         torch.save(state, temporary)
         _prove(path, temporary)
         if is_best:  # first, so that whoever stops here repeats an epoch and does not lose the best
-            _link(temporary, best_path)
+            link(temporary, best_path)
     return is_best
 
 
@@ -305,20 +302,6 @@ def _check_kind(path: Path, part: str, given: Any, saved: Mapping[str, Any] | No
         raise CannotResumeError(str(path), f"its {part} is {saved['kind']}, and {kind} was given")
 
 
-@contextmanager
-def _written(path: Path) -> Iterator[Path]:
-    """A name for the file while it is written; it gets its own when the block ends well."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
-    try:
-        yield temporary
-        temporary.replace(path)
-        sync_folder(path.parent)
-    except (OSError, RuntimeError) as error:  # torch's writer says RuntimeError of a disk that refuses
-        raise FileUnwritableError(str(path), reason_of(error)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _prove(path: Path, temporary: Path) -> None:
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
@@ -329,17 +312,3 @@ def _prove(path: Path, temporary: Path) -> None:
         raise InvalidSettingError(
             "state", path.name, f"it could not be read: {error.reason}", remedy
         ) from error
-
-
-def _link(file: Path, name: Path) -> None:
-    temporary = file.with_name(f"{file.name}.best")
-    try:
-        try:
-            temporary.hardlink_to(file)
-        except OSError:  # a file system without links
-            shutil.copyfile(file, temporary)
-            with temporary.open("rb") as copied:
-                os.fsync(copied.fileno())
-        temporary.replace(name)
-    finally:
-        temporary.unlink(missing_ok=True)
