@@ -62,9 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--random", action="store_true", help="start from random weights")
-    parser.add_argument(
-        "--lr", type=float, help="of the stage below the head; ten times that of what is fresh"
-    )
+    parser.add_argument("--lr", type=float, help="below the head; what is fresh has ten times as much")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0, help="of fresh weights, and of the pictures' order")
     parser.add_argument("--test", action="store_true", help="show it the test pictures, when all is chosen")
