@@ -15,38 +15,51 @@ from zoomgr.cli.signals import Stopped, tidy_ends
 from zoomgr.cli.streams import guard_streams
 from zoomgr.errors import ZoomgrError, close_matches, did_you_mean, printable
 
-VERBS = {
-    "pull": "fetch weights into the cache",
-    "add": "put a file of your own into the zoo",
-    "adopt": "take over what torch hub, Hugging Face, timm and pooch keep here",
-    "list": "list models by glob",
-    "which": "list everything that a name could mean",
-    "show": "tell what is known of a model",
-    "lock": "write down which weights a project uses, each with its whole digest",
-    "sync": "bring the cache to what the lock says",
-    "path": "print where cached weights lie",
-    "rm": "remove weights from the cache",
-    "verify": "hash what is in the cache, move altered files aside",
-    "gc": "remove what lies in the cache and nothing needs, or nobody has used for long",
-    "pin": "keep weights from gc",
-    "du": "show what takes how much room in the cache",
-    "expose": "lay out cached weights for torch hub or Hugging Face, so that unchanged code finds them",
-    "doctor": "say what this node would miss, and what mends it",
-    "export": "write weights to a bundle, to be carried to where no internet is",
-    "import": "prove a bundle, and take its weights into the cache",
-    "inventory": "tell what the cache has, for `export --since`",
-    "mirror": "put weights where the nodes of a site fetch them: a folder, a store, an OCI registry",
-    "inspect": "list the tensors of a checkpoint, or draw its modules",
-    "diff": "compare two checkpoints, key by key and value by value",
-    "convert": "write a checkpoint as safetensors, with an architecture's keys or its own",
-    "plan": "show what a load would do, tensor by tensor",
-    "summary": "show the modules of a network: shapes, parameters, multiplications",
-    "graph": "show what feeds what in a network, as a table, SVG or PDF",
-    "predict": "name what is on pictures",
-    "compare": "two classifiers side by side: what they cost, and what they say of the same pictures",
-    "activations": "show where layers are strong on photos, and where what speaks for a class lies",
-    "plugins": "show the installed plugins and what became of them",
+GROUPS = {
+    "Find and fetch": {
+        "pull": "fetch weights into the cache",
+        "list": "list models by glob",
+        "which": "list everything that a name could mean",
+        "show": "tell what is known of a model",
+        "add": "put a file of your own into the zoo",
+        "adopt": "take over what torch hub, Hugging Face, timm and pooch keep here",
+        "plugins": "show the installed plugins and what became of them",
+    },
+    "Networks and pictures": {
+        "summary": "show the modules of a network: shapes, parameters, multiplications",
+        "graph": "show what feeds what in a network, as a table, SVG or PDF",
+        "predict": "name what is on pictures",
+        "compare": "set two models side by side: what they cost, what they say of the same pictures",
+        "activations": "show where layers are strong on photos, and where what speaks for a class lies",
+    },
+    "Checkpoints": {
+        "plan": "show what a load would do, tensor by tensor",
+        "inspect": "list the tensors of a checkpoint, or draw its modules",
+        "diff": "compare two checkpoints, key by key and value by value",
+        "convert": "write a checkpoint as safetensors, with an architecture's keys or its own",
+    },
+    "The cache": {
+        "path": "print where cached weights lie",
+        "rm": "remove weights from the cache",
+        "verify": "hash what is in the cache, move altered files aside",
+        "gc": "remove what lies in the cache and nothing needs, or nobody has used for long",
+        "pin": "keep weights from gc",
+        "du": "show what takes how much room in the cache",
+    },
+    "Behind an air gap": {
+        "lock": "write down which weights a project uses, each with its whole digest",
+        "sync": "bring the cache to what the lock says",
+        "export": "write weights to a bundle, to be carried to where no internet is",
+        "import": "prove a bundle, and take its weights into the cache",
+        "inventory": "tell what the cache has, for `export --since`",
+        "mirror": "put weights where the nodes of a site fetch them: a folder, a store, an OCI registry",
+        "expose": "lay out cached weights for torch hub or Hugging Face, so that unchanged code finds them",
+        "doctor": "say what this node would miss, and what mends it",
+    },
 }
+"""Verbs and what each is for, by what they are about; a verb is a module of its name."""
+
+VERBS = {verb: purpose for verbs in GROUPS.values() for verb, purpose in verbs.items()}
 
 
 class Verbs(click.Group):
@@ -71,8 +84,10 @@ class Verbs(click.Group):
         formatter: click.HelpFormatter,
     ) -> None:
         """The verbs with their purpose, from the table: click would import every one of them."""
-        with formatter.section("Verbs"):
-            formatter.write_dl(list(VERBS.items()))
+        width = max(map(len, VERBS))
+        for about, verbs in GROUPS.items():
+            with formatter.section(about):
+                formatter.write_dl([(f"{verb:{width}}", purpose) for verb, purpose in verbs.items()])
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
