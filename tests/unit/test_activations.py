@@ -168,20 +168,34 @@ def test_grad_cam_is_that_of_the_paper() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "layer"),
+    ("name", "layer", "prefix"),
     [
-        (tiny_vit(), "blocks.1.norm1"),  # behind it only the class token counts
-        (tiny_vit(global_pool="avg"), "blocks"),
-        (torchvision.models.vgg11(weights=None), "features.18"),  # the last convolution, before the pooling
-        (torchvision.models.resnet18(weights=None), "layer4"),
+        ("test_resnet", "layer4", 0),
+        ("test_efficientnet", "bn2", 0),
+        ("test_convnext", "stages", 0),
+        ("test_maxvit", "norm", 0),
+        ("test_vit", "blocks.5.norm1", 1),  # behind it only the class token counts
+        ("test_vit2", "blocks", 1),  # all tokens are pooled
+        ("test_vit_relpos", "blocks.8", 0),
     ],
 )
-def test_unasked_grad_cam_takes_the_last_layer_whose_map_counts(model: nn.Module, layer: str) -> None:
+def test_unasked_grad_cam_takes_the_last_layer_whose_map_counts(name: str, layer: str, prefix: int) -> None:
     """Whatever kind of network it is."""
-    (found,) = look.grad_cam(model, torch.rand(1, 3, 64, 64))
+    torch.manual_seed(0)
 
-    assert found.layer == layer
+    (found,) = look.grad_cam(timm.create_model(name), torch.rand(1, 3, 160, 160))
+
+    assert (found.layer, found.prefix) == (layer, prefix)
     assert found.values.max() > 0
+
+
+def test_unasked_grad_cam_takes_what_stands_before_a_pooling() -> None:
+    """Its map is finer; so it is VGG's last convolution, as in the paper."""
+    features = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2))
+
+    (found,) = look.grad_cam(nn.Sequential(features, nn.Flatten(), nn.Linear(64, 2)), torch.rand(3, 8, 8))
+
+    assert found.layer == "0.0"
 
 
 @pytest.mark.parametrize("see", [look.activations, look.grad_cam])
