@@ -149,6 +149,51 @@ def test_stages_are_those_that_a_reader_sees(build: Any, expected: list[str]) ->
     assert [stage.name for stage in tune.stages(model)] == expected
 
 
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (
+            lambda: timm.create_model("test_convnext"),
+            ["stem", "stages.0.blocks.0", "stages.1", "stages.1.blocks.1", "stages.2"],
+        ),
+        (
+            lambda: timm.create_model("swin_tiny_patch4_window7_224"),
+            ["patch_embed", "layers.0.blocks.0", "layers.0.blocks.1", "layers.1", "layers.1.blocks.1"],
+        ),
+        (
+            torchvision.models.densenet121,
+            ["features.conv0", *(f"features.denseblock1.denselayer{number}" for number in range(1, 5))],
+        ),
+        (
+            lambda: torchvision.models.detection.fcos_resnet50_fpn(weights=None, weights_backbone=None),
+            [
+                "backbone.body.conv1",
+                *(f"backbone.body.layer1.{number}" for number in range(3)),
+                "backbone.body.layer2.0",
+            ],
+        ),
+    ],
+    ids=["convnext", "swin", "densenet", "fcos"],
+)
+def test_blocks_are_found_within_stages_of_any_class(build: Any, expected: list[str]) -> None:
+    """As timm declares them, or where torchvision has a class for a run of blocks."""
+    with torch.device("meta"):
+        model = build()
+
+    assert [stage.name for stage in tune.stages(model, "block")][:5] == expected
+
+
+def test_stages_that_are_registered_in_another_order_are_those_of_timm() -> None:
+    """Twins registers the patch embeddings of all stages before all blocks."""
+    with torch.device("meta"):
+        model = timm.create_model("twins_svt_small")
+
+    cut = tune.stages(model)
+
+    assert [stage.name for stage in cut][1:3] == ["blocks.0", "patch_embeds.1"]
+    assert len(cut) == 6
+
+
 def test_groups_enter_a_live_optimizer_once_and_momentum_stays() -> None:
     """What was there keeps its state; what is new comes in once, at its own rate."""
     last = nn.Linear(2, 1)

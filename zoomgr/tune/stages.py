@@ -1,9 +1,10 @@
-"""The stages, blocks or layers of a network, from the input on: read from its own structure."""
+"""The stages, blocks or layers of a network from the input on: by its structure, or as timm declares them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Literal
 
 from zoomgr.adapt.site import uncompiled
@@ -22,6 +23,13 @@ of its kind, `layer3` of ResNet-152, has 0.70.
 """
 
 
+_BACKBONE = "IntermediateLayerGetter"
+"""What torchvision makes of a classifier that is a backbone: its children are stages."""
+
+_RUNS = frozenset({_BACKBONE, "_DenseBlock", "AnyStage", "MaxVitBlock"})
+"""Classes of torchvision that are nothing but a run of blocks: DenseNet's, RegNet's, MaxViT's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """A run of layers.
@@ -36,10 +44,12 @@ class Stage:
 
 
 def stages(model: nn.Module, by: By = "stage") -> tuple[Stage, ...]:
-    """Cut a network, in the order in which it registers its modules, from the input to the head.
+    """Cut a network from the input to the head.
 
-    Each parameter is in one stage, a tied one in the first. What a trunk has of its own, as a class token, is
-    in the first; a norm alone belongs to what stands before it.
+    Each parameter is in one stage, a tied one in the first. The structure is read in the order in which
+    modules are registered: what a trunk has of its own, as a class token, is in the first stage; a norm alone
+    belongs to what stands before it. Of timm's networks the blocks are those that timm itself has a rate for,
+    and so are the stages where it has them in another order.
 
     Args:
         model: any network.
@@ -47,12 +57,52 @@ def stages(model: nn.Module, by: By = "stage") -> tuple[Stage, ...]:
             the `Sequential` and `ModuleList` in these), "layer" (modules with parameters of their own).
     """
     model = uncompiled(model)
+    declared = _declared(model, by)
+    if by == "block" and declared:
+        return declared
+    cut = _read(model, by)
+    return cut if _agree(cut, declared) else declared
+
+
+def _read(model: nn.Module, by: By) -> tuple[Stage, ...]:
     found = _layers(model) if by == "layer" else _stages(model)
     if by == "block":
         found = [inner for path, module in found for inner in _blocks(path, module)]
     seen: set[int] = set()
     cut = [Stage(path, _unseen(module.parameters(), seen)) for path, module in found]
     return tuple(_joined([Stage("", _unseen(model.parameters(), seen)), *cut]))
+
+
+def _agree(cut: Sequence[Stage], declared: Sequence[Stage]) -> bool:
+    """Whether what is declared is in the same order; of what belongs to no module, nobody knows the place."""
+    places = {id(value): number for number, stage in enumerate(declared) for value in stage.parameters}
+    met = [[places.get(id(value), 0) for value in stage.parameters] for stage in cut if stage.name]
+    return all(max(before) <= min(after) for before, after in pairwise(met))
+
+
+def _declared(model: nn.Module, by: By) -> tuple[Stage, ...]:
+    """The groups of timm's own layer decay; none where a network has none, or none that are so coarse."""
+    matcher = getattr(model, "group_matcher", None)
+    if matcher is None or by == "layer":
+        return ()
+    from timm.models import group_parameters
+
+    try:
+        groups = group_parameters(model, matcher(coarse=by == "stage"))
+    except AssertionError:  # RDNet knows blocks alone
+        return ()
+    own = dict(model.named_parameters())
+    return tuple(
+        Stage(_path_of(names), tuple(own[name] for name in names)) for _, names in sorted(groups.items())
+    )
+
+
+def _path_of(names: Sequence[str]) -> str:
+    """Of the module that all are in, of those beside the first; timm puts a last convolution to a block."""
+    owners = [name.split(".")[:-1] for name in names if "." in name]
+    beside = [owner for owner in owners if owner[0] == owners[0][0]]
+    shared = takewhile(lambda parts: len(set(parts)) == 1, zip(*beside, strict=False))
+    return ".".join(parts[0] for parts in shared)
 
 
 def _stages(model: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -65,6 +115,8 @@ def _stages(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 def _is_trunk(module: nn.Module, beside: Sequence[tuple[str, nn.Module]]) -> bool:
     total = sum(_count(one) for _, one in beside)
+    if type(module).__name__ == _BACKBONE:
+        return True
     return bool(_children("", module)) and _count(module) >= _TRUNK * total and not _is_block(module)
 
 
@@ -76,7 +128,7 @@ def _is_block(module: nn.Module) -> bool:
 def _is_run(module: nn.Module) -> bool:
     from torch import nn
 
-    return type(module) in {nn.Sequential, nn.ModuleList}
+    return type(module) in {nn.Sequential, nn.ModuleList} or type(module).__name__ in _RUNS
 
 
 def _blocks(path: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
