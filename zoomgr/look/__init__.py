@@ -9,6 +9,7 @@ from zoomgr.look.grad_cam import grad_cam
 from zoomgr.look.graph import Graph, graph
 from zoomgr.look.overlay import overlay
 from zoomgr.look.page import plan_page, save_page
+from zoomgr.look.preprocess import seen_box
 from zoomgr.look.summary import Row, Summary, summary
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "plan_page",
     "save_graph",
     "save_page",
+    "seen_box",
     "summary",
 ]

@@ -37,7 +37,7 @@ def overlay(photo: Image.Image, values: Tensor, *, box: Box | None = None, title
     Args:
         photo: in any mode; its ratio is kept.
         values: (height, width), any numbers.
-        box: what of the photo the map is of, in its pixels; without one all of it. The rest is dark.
+        box: what of the photo the map is of, see `seen_box`; without one all of it. The rest is dark.
         title: in a line above.
     """
     from PIL import Image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from zoomgr.adapt.trace.rehearse import Example, run, tensors_in
@@ -26,7 +26,7 @@ _SAME |= {"rmul": "mul", "itruediv": "div", "rtruediv": "div", "concat": "cat", 
 """Operators of Python, and second names, by the operation that they are."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Step:
     """A module that ran, or an operation between modules.
 
@@ -178,10 +178,11 @@ class _Watcher:
                     self.traced.flows[Flow(source, number, tuple(tensor.shape))] = None
 
     def _gave(self, number: int, gives: Iterable[Tensor]) -> None:
-        step = self.traced.steps[number]
+        steps = self.traced.steps
         for tensor in gives:
             self._sources[id(tensor)] = (tensor, (number,))
-            step.output = step.output or tuple(tensor.shape)
+            if steps[number].output is None:
+                steps[number] = replace(steps[number], output=tuple(tensor.shape))
 
 
 def _mode(watcher: _Watcher) -> AbstractContextManager[Any]:
