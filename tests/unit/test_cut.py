@@ -175,6 +175,17 @@ def test_it_is_copied_saved_and_cut_again(model: _Net, tmp_path: Path) -> None:
     assert torch.equal(tune.cut(short, "body")(x), model.body(x))
 
 
+def test_a_network_that_has_kept_what_it_computed_is_cut_too() -> None:
+    """As LeViT does in evaluation, and deepcopy refuses tensors that gradients lead to."""
+    model = timm.create_model("levit_128s", img_size=32).eval()
+    x = torch.rand(1, 3, 32, 32)
+    model(x)
+
+    short = tune.cut(model, "stages.0")
+
+    assert torch.equal(short(x), tune.features(model, "stages.0")(x)["stages.0"])
+
+
 def test_what_is_frozen_stays_frozen(model: _Net) -> None:
     """Also the statistics."""
     tune.freeze(model, "body")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from zoomgr.adapt.declared import declare, declared
 from zoomgr.adapt.site import uncompiled
 from zoomgr.adapt.trace.examples import examples_for
-from zoomgr.adapt.trace.rehearse import Example, RehearsalError, placed, run, stand_in, tensors_in
+from zoomgr.adapt.trace.rehearse import Example, RehearsalError, held_by, placed, run, stand_in, tensors_in
 from zoomgr.errors import InvalidSettingError, UnknownPartError, close_matches
 from zoomgr.tune.features import hooked
 
@@ -52,7 +52,7 @@ def cut(model: nn.Module, at: str, example: Any = None) -> nn.Module:
     if at not in known:
         raise UnknownPartError(type(model).__name__, at, close_matches(at, known))
     memo = _left_out(model, at, _needed(model, at, example))
-    short = copy.deepcopy(model, memo)
+    short = copy.deepcopy(model, _without_graph(model) | memo)
     short.get_submodule(at).register_forward_hook(_stop)
     short.forward = partial(_until_stopped, short, at)
     if origin := declared(short):
@@ -90,6 +90,12 @@ def _left_out(model: nn.Module, at: str, needed: set[str]) -> dict[int, Any]:
         if own and not own & spared and not is_on_the_way:
             memo[id(module)] = _absent(path)
     return memo
+
+
+def _without_graph(model: nn.Module) -> dict[int, Any]:
+    """Copies of what a forward pass has computed and kept, as LeViT does: deepcopy refuses such tensors."""
+    held = (value for module in model.modules() for value in held_by(module) if value.grad_fn is not None)
+    return {id(value): value.detach().clone() for value in held}
 
 
 def _absent(path: str) -> nn.Module:

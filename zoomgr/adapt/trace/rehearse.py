@@ -115,7 +115,7 @@ def stand_in(
 
     memo: dict[int, Any] = {}
     for module in model.modules():
-        for tensor in _held_by(module):
+        for tensor in held_by(module):
             if id(tensor) not in memo:
                 memo[id(tensor)] = counterpart(tensor)
         memo |= {
@@ -128,12 +128,20 @@ def stand_in(
     return twin
 
 
-def _held_by(module: nn.Module) -> Iterator[Tensor]:
-    """Parameters, buffers, and tensors that are plain attributes."""
+def held_by(module: nn.Module) -> Iterator[Tensor]:
+    """Parameters, buffers, and tensors that are plain attributes, also those in lists and dictionaries."""
+    for held in vars(module).values():
+        yield from _within(held)
+
+
+def _within(value: Any) -> Iterator[Tensor]:
     import torch
 
-    for held in (vars(module).get("_parameters", {}), vars(module).get("_buffers", {}), vars(module)):
-        yield from (one for one in held.values() if isinstance(one, torch.Tensor))
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _within(one)
 
 
 def _own_hooks(hooks: Mapping[int, Any]) -> OrderedDict[int, Any]:
