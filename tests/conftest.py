@@ -140,8 +140,11 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stock]:
 
 
 @pytest.fixture
-def reader(stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the reader of a page of the docs works, with the stock at hand; nothing is fetched."""
+def reader(stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the reader of a page of the docs works, with the stock at hand; nothing is fetched.
+
+    What large weights leave there and in the cache goes; pytest would keep it for three runs.
+    """
     folder = tmp_path / "reader"
     folder.mkdir()
     stock.hold()
@@ -150,7 +153,9 @@ def reader(stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     monkeypatch.setenv("ZOOMGR_CACHE_LAYERS", str(stock.cache))
     monkeypatch.setenv("ZOOMGR_REGISTRY", str(stock.registry))
     monkeypatch.setenv("ZOOMGR_OFFLINE", "1")
-    return folder
+    yield folder
+    for path in (folder, tmp_path / "cache"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture
