@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from statistics import fmean, stdev
 
 import pytest
-from pictures import FOLDER, PICTURES, ROOT
+from pictures import FOLDER, PICTURES, ROOT, chosen
 
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 _IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)\)")
@@ -55,3 +56,14 @@ def test_a_picture_is_what_the_tool_makes_now(
     PICTURES[name](tmp_path / name)
 
     assert (FOLDER / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_the_page_on_the_fine_tune_has_the_figures_of_its_table() -> None:
+    """Every seed, the mean and the spread, as docs/finetune.csv has them."""
+    page = (ROOT / "docs" / "fine-tuning.md").read_text()
+
+    assert chosen().keys() == {"pretrained", "random"}
+    for scores in chosen().values():
+        tested = scores["test"]
+        seeds = " ".join(f"{score:.3f}" for score in tested)
+        assert f"| {seeds} | {fmean(tested):.3f} | {stdev(tested):.3f} |" in page
