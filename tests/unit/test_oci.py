@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from servers.faulty import Answer, answering
 
+from zoomgr.airgap.mirror.client import Host, Repository
 from zoomgr.airgap.mirror.registry import named
 from zoomgr.api import HttpStatusError, NoSuchFileError
 from zoomgr_oci.logins import Challenge, docker_login
@@ -116,3 +118,24 @@ def test_what_a_mirror_cannot_have_is_not_asked_for() -> None:
 
     with pytest.raises(NoSuchFileError), transport.open("oci://127.0.0.1:9/zoo/host.example/x.pth"):
         pytest.fail("it was opened")
+
+
+def test_a_registry_that_is_busy_with_another_writer_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """docker-registry reads links that are half written, and then says 400; what stays refused is told."""
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    said = iter((Answer(status=400), Answer(status=503), Answer(b"{}")))
+    with answering({}) as server:
+        host = Host(server.url.partition("//")[2])
+        server.answers["/v2/"] = Answer()
+        server.answers["/v2/zoo/manifests/index"] = lambda _: next(said)
+        server.answers["/v2/zoo/manifests/never"] = Answer(status=400)
+
+        found = Repository(host, "zoo").manifest("index")
+        with pytest.raises(HttpStatusError):
+            Repository(host, "zoo").manifest("never")
+
+    assert found == {}
+    assert next(said, None) is None
+    assert len(pauses) == 2 + 4
+    assert all(pause > 0 for pause in pauses)

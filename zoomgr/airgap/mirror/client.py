@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import os
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin
 
+from zoomgr.cache.patience import Patience
 from zoomgr.errors import HttpStatusError, MissingPackageError, ZoomgrError
 from zoomgr.http.faults import fault_of
 from zoomgr.http.hops import may_carry_token
@@ -26,6 +30,13 @@ _TIMEOUT_S = (10.0, 60.0)  # as `HttpClient` has them
 _NOT_FOUND, _UNAUTHORIZED = 404, 401
 _NO_LOGIN = "no login for it is known, or it is refused (docker login)"
 _DONE = frozenset({200, 201, 202})
+_BUSY = frozenset({400, 409, 500, 502, 503, 504})
+"""What a registry may answer while another writer is at the same blob or tag: docker-registry reads links
+that are half written, and then finds that a digest is none (400)."""
+_UPLOADS = "blobs/uploads/"
+_PATIENCE = Patience(retries=4, first_s=0.1)
+
+T = TypeVar("T")
 
 Descriptor = dict[str, Any]
 """What names a blob: mediaType, digest, size, perhaps annotations (OCI image specification)."""
@@ -91,21 +102,28 @@ class Repository:
         """See to it that it has a small blob."""
         descriptor = described(f"sha256:{hashlib.sha256(content).hexdigest()}", len(content), media_type)
         if not self.has(descriptor["digest"]):
-            from oras.utils import append_url_params
-
-            begun = self._ask("POST", "blobs/uploads/", headers={"Content-Length": "0"})
-            with self._faults():
-                there = self._oras._get_location(begun, self._container)  # noqa: SLF001 [oras has no other way]
-            target = append_url_params(there, {"digest": descriptor["digest"]})
-            self._ask("PUT", target, data=content, headers={"Content-Type": "application/octet-stream"})
+            _patiently(lambda: self._upload(content, descriptor["digest"]))
         return descriptor | ({"annotations": annotations} if annotations else {})
+
+    def _upload(self, content: bytes, digest: str) -> None:
+        from oras.utils import append_url_params
+
+        begun = self._ask("POST", _UPLOADS, headers={"Content-Length": "0"})
+        with self._faults():
+            there = self._oras._get_location(begun, self._container)  # noqa: SLF001 [oras has no other way]
+        target = append_url_params(there, {"digest": digest})
+        self._ask("PUT", target, data=content, headers={"Content-Type": "application/octet-stream"})
 
     def put_file(self, path: Path, digest: str, size_bytes: int) -> None:
         """Bring a large blob, in pieces; the registry takes it only if the digest is right."""
         layer = described(digest, size_bytes, "")
-        with self._faults():
-            self._renew()
-            self._checked(self._oras.chunked_upload(str(path), self._container, layer))
+        try:
+            with self._faults():
+                self._renew()
+                self._checked(self._oras.chunked_upload(str(path), self._container, layer))
+        except HttpStatusError as error:
+            if error.status not in _BUSY or not self.has(digest):  # else another writer has brought it
+                raise
 
     # -- manifests -------------------------------------------------------------------------------------------
 
@@ -149,13 +167,17 @@ class Repository:
     def _ask(self, method: str, what: str, *, may_lack: bool = False, **how: Any) -> Any:
         """What the registry answers; None for what it does not have."""
         url = what if "://" in what else f"{self._url}/{what}"
-        with self._faults():
-            if method not in {"GET", "HEAD"}:
-                self._renew()
-            response = self._oras.do_request(url, method, **how)
-            if may_lack and response.status_code == _NOT_FOUND:
-                return None
-            return self._checked(response)
+
+        def once() -> Any:
+            with self._faults():
+                if method not in {"GET", "HEAD"}:
+                    self._renew()
+                response = self._oras.do_request(url, method, **how)
+                if may_lack and response.status_code == _NOT_FOUND:
+                    return None
+                return self._checked(response)
+
+        return once() if _UPLOADS in url else _patiently(once)  # of an upload all steps are made again
 
     def _checked(self, response: Response) -> Response:
         if response.status_code not in _DONE:
@@ -206,6 +228,19 @@ class Repository:
             folder = os.environ.get("DOCKER_CONFIG")  # oras itself looks into the home folder alone
             client.auth.load_configs(self._container, [f"{folder}/config.json"] if folder else None)
         return client
+
+
+def _patiently(act: Callable[[], T]) -> T:
+    """What is asked or written; again, where the registry may have been busy: twice is the same as once."""
+    for failures in itertools.count(1):
+        try:
+            return act()
+        except HttpStatusError as error:
+            pause = _PATIENCE.pause(failures, None, random.random())  # noqa: S311 [no secret]
+            if error.status not in _BUSY or pause is None:
+                raise
+            time.sleep(pause)
+    raise AssertionError  # `count` does not end
 
 
 def described(digest: str, size_bytes: int, media_type: str) -> Descriptor:
