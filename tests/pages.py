@@ -83,7 +83,7 @@ def run(page: Path, *languages: str, **names: Any) -> Ran:
             if block.title:
                 Path(block.title).write_text(block.text)
                 continue
-            printed = _python(block.text, ran.names) if block.language == "python" else _shell(block.text)
+            printed = _python(block.text, ran.names) if block.language == "python" else shell(block.text)
             ran.printed.append(printed)
             assert not block.says or is_as_shown(printed, block.says), f"{block.text}\nprinted\n{printed}"
     finally:
@@ -109,7 +109,7 @@ def _python(code: str, names: dict[str, Any]) -> str:
     return told.getvalue()
 
 
-def _shell(script: str) -> str:
+def shell(script: str) -> str:
     """What a terminal would show of it; every command must succeed."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
