@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Any, ClassVar, dataclass_transform
 from urllib.parse import urlsplit, urlunsplit
@@ -80,6 +80,11 @@ def sized(size_bytes: int) -> str:
         return f"{size_bytes} B"
     power = min(4, (size_bytes.bit_length() - 1) // 10)
     return f"{size_bytes / _STEP**power:.1f} {'BKMGT'[power]}iB"
+
+
+def axes(shape: Sequence[int]) -> str:
+    """A tensor's shape for people: `64x3x7x7`."""
+    return "x".join(map(str, shape)) or "scalar"
 
 
 def did_you_mean(close: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 from playwright.sync_api import Browser, Page
-from servers.chromium import browsing, colour, contrast, serving_static
+from servers.chromium import browsing, colour, contrast, serving_static, visiting
 
 from zoomgr.airgap.index import IndexEntry
 from zoomgr.airgap.page import pages
@@ -90,26 +90,12 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def visit(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
     """Opens a page of a mirror; no page may complain, run what is hostile, or ask anybody but the mirror."""
-    complaints: list[str] = []
-    asked: list[str] = []
-    opened: list[Page] = []
+    with visiting(browser) as (visit, asked):
 
-    def open_page(name: str = "index.html", site: str = HERE, **settings: Any) -> Page:
-        page = browser.new_context(**settings).new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("requestfailed", lambda request: complaints.append(f"{request.url} {request.failure}"))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(address + site + name)
-        opened.append(page)
-        return page
+        def open_page(name: str = "index.html", site: str = HERE, **settings: Any) -> Page:
+            return visit(address + site + name, **settings)
 
-    yield open_page
-    evil = {page.evaluate("window.evil") for page in opened}
-    for page in opened:
-        page.context.close()
-    assert complaints == []
-    assert evil == {None}
+        yield open_page
     assert [url for url in asked if not url.startswith(address)] == []
 
 

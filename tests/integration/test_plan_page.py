@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
-from servers.chromium import browsing, colour, contrast
+from servers.chromium import browsing, colour, contrast, visiting
 
 from zoomgr.look.page import plan_page, save_page
 from zoomgr.records import Copy, Fresh, LoadPlan, Move, SetAttribute, StemExpand, TensorSpec, Unused
@@ -55,27 +55,10 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def visit(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Page]]:
     """Opens the page as a file; it may not complain, run what is hostile, or ask anybody for anything."""
-    complaints: list[str] = []
-    asked: list[str] = []
-    opened: list[Page] = []
     file = tmp_path / "plan.html"
     save_page(PLAN, file, f"resnet18 {EVIL}")
-
-    def open_page(**settings: Any) -> Page:
-        page = browser.new_context(**settings).new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(file.as_uri())
-        opened.append(page)
-        return page
-
-    yield open_page
-    evil = {page.evaluate("window.evil") for page in opened}
-    for page in opened:
-        page.context.close()
-    assert complaints == []
-    assert evil == {None}
+    with visiting(browser) as (visit, asked):
+        yield partial(visit, file.as_uri())
     assert {url for url in asked if not url.startswith("data:")} == {file.as_uri()}
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -28,6 +29,34 @@ def browsing() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=program)
         yield browser
         browser.close()
+
+
+@contextmanager
+def visiting(browser: Browser) -> Iterator[tuple[Callable[..., Page], list[str]]]:
+    """What opens an address in a session of its own, and what pages ask for meanwhile.
+
+    At the end no page may have complained, failed to get what it asked for, or run what is hostile.
+    """
+    complaints: list[str] = []
+    asked: list[str] = []
+    opened: list[Page] = []
+
+    def visit(address: str, **settings: Any) -> Page:
+        page = browser.new_context(**settings).new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("requestfailed", lambda request: complaints.append(f"{request.url} {request.failure}"))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(address)
+        opened.append(page)
+        return page
+
+    yield visit, asked
+    evil = {page.evaluate("window.evil") for page in opened}
+    for page in opened:
+        page.context.close()
+    assert complaints == []
+    assert evil == {None}
 
 
 @contextmanager

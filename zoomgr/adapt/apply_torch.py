@@ -175,7 +175,7 @@ def drop_cached(module: nn.Module) -> None:
 
     if all(type(layer).train is nn.Module.train for layer in module.modules()):
         return
-    modes = {layer: layer.training for layer in module.modules()}
-    module.train()
-    for layer, mode in modes.items():
-        layer.training = mode
+    from zoomgr.adapt.modes import modes_kept  # few networks need it
+
+    with modes_kept(module):
+        module.train()

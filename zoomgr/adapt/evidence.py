@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from zoomgr.adapt.modes import modes_kept
 from zoomgr.errors import InvalidSettingError
 from zoomgr.records import Evidence
 
@@ -88,17 +89,13 @@ def _answer(model: nn.Module, pictures: Tensor) -> Tensor:
     import torch
 
     place = next(model.parameters(), pictures)
-    modes = {layer: layer.training for layer in model.modules()}
     try:
-        with torch.inference_mode():
+        with modes_kept(model), torch.inference_mode():
             said = model.eval()(pictures.to(device=place.device, dtype=place.dtype))
     except (RuntimeError, ValueError, TypeError) as error:
         problem = f"{type(model).__name__} does not take them: {str(error).partition(chr(10))[0]}"
         remedy = "give pictures of its size and channels"
         raise InvalidSettingError("pictures", str(tuple(pictures.shape)), problem, remedy) from error
-    finally:
-        for layer, mode in modes.items():
-            layer.training = mode
     found: Tensor = _first_tensor(said)
     return found.detach().cpu().float()
 

@@ -11,8 +11,7 @@ import click
 
 from zoomgr.cli.pull import say_who_won
 from zoomgr.cli.run import Run, verb
-from zoomgr.cli.shown import shape
-from zoomgr.errors import CannotPredictError, UnreadableImageError
+from zoomgr.errors import CannotPredictError, UnreadableImageError, axes
 
 if TYPE_CHECKING:
     from zoomgr.look.photos import PhotoMap, Viewer
@@ -100,7 +99,7 @@ def _cells(one: PhotoMap) -> tuple[str, ...]:
         str(one.image),
         one.layer,
         one.kind,
-        shape(one.output),
+        axes(one.output),
         f"{rows}x{columns}{left_out}",
         f"{one.mean:.3g}",
         f"{one.max:.3g}",

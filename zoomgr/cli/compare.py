@@ -12,7 +12,8 @@ import click
 
 from zoomgr.cli.pull import say_who_won
 from zoomgr.cli.run import Run, verb
-from zoomgr.cli.shown import shape, size
+from zoomgr.cli.shown import size
+from zoomgr.errors import axes
 
 if TYPE_CHECKING:
     from zoomgr.look.compare import Comparison, Costs
@@ -80,5 +81,5 @@ def _remarks(found: Comparison) -> Iterator[str]:
 
 
 def _told(costs: Costs) -> str:
-    macs = f"{costs.macs / 1e9:.2f} G multiplications for {shape(costs.input)}"
+    macs = f"{costs.macs / 1e9:.2f} G multiplications for {axes(costs.input)}"
     return f"{costs.ref}: {costs.parameters:,} parameters, {macs}, weights {size(costs.weight_bytes)}"

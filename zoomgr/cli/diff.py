@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoomgr.cli.run import Run, verb
-from zoomgr.cli.shown import shape
+from zoomgr.errors import axes
 
 if TYPE_CHECKING:
     from zoomgr.look.diff import Differences, Gap
@@ -52,7 +52,7 @@ def _rows(found: Differences) -> Iterator[tuple[str, ...]]:
 
 
 def _kind(spec: TensorSpec) -> str:
-    return f"{shape(spec.shape)} {spec.dtype}"
+    return f"{axes(spec.shape)} {spec.dtype}"
 
 
 def _gap(gap: Gap | None) -> str:

@@ -10,8 +10,8 @@ import click
 
 from zoomgr.cli.plan import CHANNELS, CLASSES
 from zoomgr.cli.run import Run, verb
-from zoomgr.cli.shown import shape as shown
 from zoomgr.cli.summary import SHAPE, network
+from zoomgr.errors import axes
 
 if TYPE_CHECKING:
     from zoomgr.look import Graph
@@ -66,7 +66,7 @@ def _rows(found: Graph) -> Iterator[tuple[str, ...]]:
             str(number),
             step.path,
             step.kind,
-            shown(step.output) if step.output else "",
+            axes(step.output) if step.output else "",
             f"{step.parameters:,}" if step.parameters else "",
             ",".join(map(str, found.sources(number))),
             ", ".join(step.marks),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from zoomgr.cli.run import Run, verb
-from zoomgr.cli.shown import clipped, shape, size
-from zoomgr.errors import listed
+from zoomgr.cli.shown import clipped, size
+from zoomgr.errors import axes, listed
 
 if TYPE_CHECKING:
     from zoomgr.checkpoint import Contents
@@ -51,7 +51,7 @@ def command(run: Run, ref: str, *, tree: bool, whole: bool) -> None:
 
 def _rows(specs: Sequence[TensorSpec]) -> Iterator[tuple[str, ...]]:
     for number, spec in enumerate(specs):
-        yield str(number), spec.name, shape(spec.shape), spec.dtype, f"{spec.numel:,}"
+        yield str(number), spec.name, axes(spec.shape), spec.dtype, f"{spec.numel:,}"
 
 
 # -- what is around the tensors ------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ def _tensors(row: Row, dtype: str) -> str:
     for name, spec in row.tensors.items():
         parts = [
             name,
-            "" if spec.shape == last else shape(spec.shape),
+            "" if spec.shape == last else axes(spec.shape),
             "" if spec.dtype == dtype else spec.dtype,
         ]
         shown.append(" ".join(filter(None, parts)))

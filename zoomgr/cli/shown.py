@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,11 +24,6 @@ def size(count: int | None) -> str:
 def millions(count: int | None) -> str:
     """A count of parameters for people; empty when unknown."""
     return "" if count is None else f"{count / 1e6:.1f} M"
-
-
-def shape(sizes: Sequence[int]) -> str:
-    """The axes of a tensor: `64x3x7x7`."""
-    return "x".join(map(str, sizes)) or "scalar"
 
 
 def clipped(text: str, most: int) -> str:

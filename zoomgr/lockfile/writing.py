@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from zoomgr.cards import dump_card
 from zoomgr.errors import CannotLockError, FileUnwritableError, reason_of
 from zoomgr.lockfile.record import VERSION, Lock, LockEntry, source_of
+from zoomgr.saving import put
 
 _HEADING = """\
 # The weights that this project uses. `zoomgr lock` writes this file, `zoomgr sync` brings what it names.
@@ -27,15 +27,10 @@ def write_lock(lock: Lock, path: Path) -> bool:
         FileUnwritableError: the disk is full, or refuses; what was there is there.
     """
     text, place = dump_lock(lock), path.resolve()
-    temporary = place.with_name(f".{place.name}.{os.getpid()}-{os.urandom(4).hex()}")
     try:
         if place.exists() and place.read_text(encoding="utf-8") == text:
             return False
-        try:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
-            temporary.replace(place)
-        finally:
-            temporary.unlink(missing_ok=True)
+        put(place, text.encode())
     except OSError as error:
         raise FileUnwritableError(str(path), error.strerror or reason_of(error)) from error
     return True

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from zoomgr.adapt.modes import modes_kept
 from zoomgr.adapt.site import uncompiled
 from zoomgr.adapt.trace.rehearse import tensors_in
 from zoomgr.errors import InvalidSettingError, reason_of
@@ -133,13 +134,9 @@ def batch_for(model: nn.Module, pictures: Tensor) -> Tensor:
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """In eval mode; afterwards each module is in its own mode again."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
+    with modes_kept(model):
+        model.eval()
         yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def called(model: nn.Module, batch: Tensor, hooks: dict[str, Any]) -> Any:

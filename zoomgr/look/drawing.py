@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from zoomgr.errors import InvalidSettingError, MissingProgramError, printable
+from zoomgr.errors import InvalidSettingError, MissingProgramError, axes, printable
 from zoomgr.look.graph import Graph
-from zoomgr.look.saving import check_file, save
+from zoomgr.look.marks import depth_of
 from zoomgr.look.tracing import Step
+from zoomgr.saving import check_file, save
 
 _ENDS = ("input", "output")
 _SUFFIXES = (".svg", ".pdf", ".png", ".dot")
@@ -71,7 +72,7 @@ def dot_text(graph: Graph) -> str:
     boxes = _boxes(graph)
     box_of = {number: place for place, numbers in enumerate(boxes) for number in numbers}
     arrows = dict.fromkeys(
-        (box_of[flow.source], box_of[flow.target], _shape(flow.shape))
+        (box_of[flow.source], box_of[flow.target], axes(flow.shape))
         for flow in graph.flows
         if box_of[flow.source] != box_of[flow.target]
     )
@@ -130,8 +131,7 @@ def _frame(path: str, graph: Graph, boxes: Sequence[Sequence[int]]) -> Iterator[
 
 def _next(path: str, where: str) -> str:
     """The module one below `path` on the way to `where`."""
-    depth = path.count(".") + 1 if path else 0
-    return ".".join(where.split(".")[: depth + 1])
+    return ".".join(where.split(".")[: depth_of(path) + 1])
 
 
 def _below(path: str, outer: str) -> str:
@@ -152,16 +152,12 @@ def _row(step: Step) -> str:
     cells = (
         ("LEFT", f"<B>{_text(name)}</B>" if name else ""),
         ("LEFT", _text(step.kind)),
-        ("LEFT", _shape(step.output) if step.output else ""),
+        ("LEFT", axes(step.output) if step.output else ""),
         ("RIGHT", f"{step.parameters:,}" if step.parameters else ""),
         ("LEFT", _text(", ".join(step.marks))),
     )
     background = f' BGCOLOR="{colour}"' if colour else ""
     return "<TR>" + "".join(f'<TD ALIGN="{side}"{background}>{cell}</TD>' for side, cell in cells) + "</TR>"
-
-
-def _shape(sizes: Sequence[int]) -> str:
-    return "x".join(map(str, sizes)) or "scalar"
 
 
 def _text(text: str) -> str:

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+def depth_of(path: str) -> int:
+    """How many modules a module is in."""
+    return path.count(".") + 1 if path else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Marks:
     """What is known of parts of a network.

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from zoomgr.errors import FileUnwritableError, InvalidSettingError, reason_of
 from zoomgr.look.overlay import overlay
 from zoomgr.look.preprocess import open_image, seen_box
-from zoomgr.look.saving import save
 from zoomgr.records import Preprocess
+from zoomgr.saving import save
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -6,14 +6,14 @@ no value is computed, and neither mode nor statistics of the network change.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from zoomgr.adapt.site import uncompiled
 from zoomgr.adapt.trace.rehearse import Example, run, tensors_in
-from zoomgr.errors import sized
-from zoomgr.look.marks import Marks
+from zoomgr.errors import axes, sized
+from zoomgr.look.marks import Marks, depth_of
 from zoomgr.look.rehearsal import rehearsed
 from zoomgr.records import LoadReport
 
@@ -51,7 +51,7 @@ class Row:
     @property
     def depth(self) -> int:
         """How many modules it is in."""
-        return self.path.count(".") + 1 if self.path else 0
+        return depth_of(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Summary:
         return ", ".join(
             [
                 f"{self.parameters:,} parameters{f' ({frozen:,} frozen)' if frozen else ''}",
-                f"{_count(self.macs)} MACs for {' and '.join(map(_shape, self.inputs))}",
+                f"{_count(self.macs)} MACs for {' and '.join(map(axes, self.inputs))}",
                 f"weights {sized(self.weight_bytes)}",
                 f"outputs of layers {sized(self.output_bytes)}",
             ]
@@ -123,7 +123,7 @@ def summary(
     """
     model = uncompiled(model)
     seen, used = rehearsed(model, example, _run)
-    shown = {path: one for path, one in model.named_modules() if depth is None or _depth(path) <= depth}
+    shown = {path: one for path, one in model.named_modules() if depth is None or depth_of(path) <= depth}
     marks = Marks.of(model, example, report)
     rows = tuple(
         Row(
@@ -132,7 +132,7 @@ def summary(
             seen[path].output,
             sum(value.numel() for value in module.parameters()),
             seen[path].macs,
-            marks.at(path, is_whole=not any(True for _ in module.children()) or _depth(path) == depth),
+            marks.at(path, is_whole=not any(True for _ in module.children()) or depth_of(path) == depth),
         )
         for path, module in shown.items()
     )
@@ -194,19 +194,11 @@ def _watch(module: nn.Module, seen: _Seen, operations: Callable[[], int]) -> Non
 # -- the table -----------------------------------------------------------------------------------------------
 
 
-def _depth(path: str) -> int:
-    return path.count(".") + 1 if path else 0
-
-
 def _cells(row: Row) -> tuple[str, ...]:
     name = "  " * row.depth + (row.path.rpartition(".")[2] or "(all)")
-    output = "" if row.output is None else _shape(row.output)
+    output = "" if row.output is None else axes(row.output)
     parameters = f"{row.parameters:,}" if row.parameters else ""
     return name, row.kind, output, parameters, _count(row.macs) if row.macs else "", ", ".join(row.marks)
-
-
-def _shape(sizes: Sequence[int]) -> str:
-    return "x".join(map(str, sizes)) or "scalar"
 
 
 def _count(count: int) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from zoomgr.adapt.trace.rehearse import Example, run, tensors_in
+from zoomgr.look.marks import depth_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -94,7 +95,7 @@ def _is_step(path: str, module: nn.Module, depth: int | None) -> bool:
     from torch import nn
 
     children = [name for name, _ in module.named_children() if name != "parametrizations"]
-    too_deep = depth is not None and (path.count(".") + 1 if path else 0) >= depth
+    too_deep = depth is not None and depth_of(path) >= depth
     # Its projection does not run as a module.
     return not children or too_deep or isinstance(module, nn.MultiheadAttention)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from zoomgr.adapt.rules.write import rules_text
-from zoomgr.errors import CannotConvertError, FileUnwritableError, InvalidSettingError, reason_of
+from zoomgr.errors import CannotConvertError, FileUnwritableError, InvalidSettingError
 from zoomgr.records import LoadPlan
+from zoomgr.saving import save
 
 _SUFFIX = ".toml"
 
@@ -39,12 +39,4 @@ def save_rules(plan: LoadPlan, path: Path, heading: str = "") -> None:
         text = rules_text(plan, heading)
     except ValueError as error:
         raise CannotConvertError(str(path), str(error)) from error
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
-    try:
-        try:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise FileUnwritableError(str(path), error.strerror or reason_of(error)) from error
+    save(path, text.encode())

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoomgr.look.planned import SIGNS, Kind, PlanRow, plan_rows
-from zoomgr.look.saving import check_file, save
 from zoomgr.pages import templates_of
 from zoomgr.records import LoadPlan, TensorSpec
+from zoomgr.saving import check_file, save
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -1,4 +1,4 @@
-"""Writing pictures and pages, whole or not at all."""
+"""Writing what a user asked for: whole or not at all."""
 
 from __future__ import annotations
 
@@ -34,12 +34,17 @@ def save(path: Path, content: bytes) -> None:
     Raises:
         FileUnwritableError: the disk is full, or refuses, and what was there is there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
     try:
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        put(path, content)
     except OSError as error:
         raise FileUnwritableError(str(path), error.strerror or reason_of(error)) from error
+
+
+def put(path: Path, content: bytes) -> None:
+    """The same; OSError where the disk refuses."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
